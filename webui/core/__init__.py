@@ -1,0 +1,1 @@
+"""Plain data and pure arithmetic: stdlib, pydantic, Pillow. No I/O, no torch, no gradio."""

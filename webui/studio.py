@@ -1,0 +1,284 @@
+"""`Studio`: the program without a face. All that the page, the REST API and a script can do goes through here."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from webui import __version__
+from webui.core.errors import Conflict, NotAllowed, TooMany, Unsupported, UserError
+from webui.core.events import BusEvent, Changed, Finished, JobEvent, Progress, QueueChanged, Saved
+from webui.core.job import Job, Person, Status
+from webui.core.parts import Capabilities, SamplerInfo, ScheduleInfo
+from webui.core.picture import Picture, PicturePage
+from webui.core.records import ModelRecord
+from webui.core.registry import Registry
+from webui.core.request import RequestDraft, complete
+from webui.database import Database
+from webui.extensions import Extensions
+from webui.gallery.gallery import Gallery
+from webui.gallery.parameters import Parameters
+from webui.jobs.bus import Bus
+from webui.jobs.dispatcher import Dispatcher
+from webui.jobs.store import JobStore
+from webui.library.store import Library
+
+MAX_QUEUED = 20_000  # jobs waiting, for everyone together
+MAX_QUEUED_COLLABORATOR = 100  # jobs waiting, for one collaborator on the LAN link
+MAX_DRAFT = 200_000  # bytes of a saved form
+
+
+class Studio:
+    """Passed its parts by `app`; owns none of their state."""
+
+    def __init__(
+        self,
+        *,
+        library: Library,
+        samplers: Registry[SamplerInfo],
+        schedules: Registry[ScheduleInfo],
+        extensions: Extensions,
+        database: Database,
+        jobs: JobStore,
+        bus: Bus,
+        dispatcher: Dispatcher,
+        gallery: Gallery,
+    ) -> None:
+        self.library = library
+        self.samplers = samplers
+        self.schedules = schedules
+        self.extensions = extensions
+        self.gallery = gallery
+        self._database = database
+        self._jobs = jobs
+        self._bus = bus
+        self._dispatcher = dispatcher
+
+    # --- what there is ---
+
+    def capabilities(self) -> Capabilities:
+        families = self.library.families
+        tasks = sorted({task for family in families for task in family.tasks})
+        return Capabilities(
+            version=__version__,
+            samplers=tuple(self.samplers),
+            schedules=tuple(self.schedules),
+            families=tuple(families),
+            tasks=tuple(tasks),
+            engines=self._dispatcher.states(),
+        )
+
+    def checkpoints(self) -> tuple[ModelRecord, ...]:
+        """Every checkpoint found, those that cannot be used with their `problem`; the default one first."""
+        return self.library.checkpoints()
+
+    def default_checkpoint(self) -> ModelRecord | None:
+        return next((record for record in self.checkpoints() if record.family is not None), None)
+
+    def warm(self, checkpoint: str) -> None:
+        """Start bringing a checkpoint to memory: it was chosen in a form, or the program just started."""
+        self._dispatcher.warm(self.library.find(checkpoint).id)
+
+    # --- jobs ---
+
+    def submit(self, draft: RequestDraft, owner: Person) -> Job:
+        """Queue a job; durable when this returns. Raises `UserError` naming the field that cannot be as asked."""
+        fallback = self.default_checkpoint()
+        name = draft.checkpoint or (fallback.id if fallback else None)
+        if name is None:
+            raise Unsupported("There is no checkpoint yet. Put one into the models/checkpoints folder.", field="checkpoint")
+        record = self.library.find(name, field="checkpoint")
+        if record.family is None:
+            raise Unsupported(f"“{record.label}” cannot be used: {record.problem}", field="checkpoint")
+        request = complete(draft, record.defaults.model_dump() | {"checkpoint": record.id})
+        request = request.model_copy(update={"checkpoint": record.id})
+        request = self.extensions.prepare_request(request, record, owner)
+        sampler = self.samplers.find(request.sampling.sampler, field="sampling.sampler")
+        schedule = self.schedules.find(request.sampling.schedule, field="sampling.schedule")
+        if sampler.schedules is not None and schedule.id not in sampler.schedules:
+            allowed = ", ".join(sampler.schedules)
+            raise Unsupported(f"{sampler.id} works with the schedules {allowed}, not {schedule.id}.", field="sampling.schedule")
+        sampling = request.sampling.model_copy(update={"sampler": sampler.id, "schedule": schedule.id})
+        self._check_room(owner)
+        job = self._jobs.add(request.model_copy(update={"sampling": sampling}), owner)
+        self._bus.publish(Changed(job))
+        self._dispatcher.wake()
+        return job
+
+    def _check_room(self, owner: Person) -> None:
+        everyone, own = self._jobs.waiting(owner.id)
+        if everyone >= MAX_QUEUED or (not owner.host and own >= MAX_QUEUED_COLLABORATOR):
+            raise TooMany(f"The queue is full: {own if not owner.host else everyone} jobs are waiting. Let some finish or cancel some.")
+
+    def job(self, job_id: str) -> Job:
+        """Raises `NotFound`."""
+        return self._jobs.get(job_id)
+
+    def jobs(self, *, active: bool | None = None, limit: int = 200, offset: int = 0) -> list[Job]:
+        """Newest first; with `active=True` those waiting and running, in the order in which they will run."""
+        return self._jobs.list(active=active, limit=limit, offset=offset)
+
+    def position(self, job_id: str) -> int:
+        """How many waiting jobs run before this one; 0 is next, and for a job that no longer waits."""
+        return self._jobs.position(job_id)
+
+    def progress(self, job_id: str) -> Progress | None:
+        """The latest progress of a running job, for a watcher that came late."""
+        return self._dispatcher.progress(job_id)
+
+    def cancel(self, job_id: str, who: Person) -> Job:
+        """A waiting job ends at once, a running one within a step. Raises `Conflict` when it has ended already."""
+        job = self._own(job_id, who)
+        if job.status.final:
+            raise Conflict(f"This job is already {job.status.value}.")
+        job = self._jobs.cancel(job_id)
+        self._bus.publish(Finished(job) if job.status.final else Changed(job, "Cancelling …"))
+        return job
+
+    def cancel_all(self, who: Person) -> list[Job]:
+        """The host cancels every job, a collaborator their own."""
+        ended = self._jobs.cancel_all(None if who.host else who.id)
+        for job in ended:
+            self._bus.publish(Finished(job) if job.status.final else Changed(job, "Cancelling …"))
+        return ended
+
+    def move(self, job_id: str, before: str | None, who: Person) -> Job:
+        """Put a waiting job before another one, or last. A collaborator may only move a job back. Raises `Conflict`."""
+        self._own(job_id, who)
+        if not who.host and before is not None:
+            raise NotAllowed("Only the host may move jobs ahead of others.")
+        job = self._jobs.move(job_id, before)
+        self._bus.publish(Changed(job))
+        return job
+
+    def _own(self, job_id: str, who: Person) -> Job:
+        job = self._jobs.get(job_id)
+        if not who.host and job.owner != who.id:
+            raise NotAllowed(f"This job belongs to {job.owner_name}.")
+        return job
+
+    @property
+    def paused(self) -> bool:
+        return self._jobs.paused
+
+    def pause(self, paused: bool, who: Person) -> None:
+        """Let the running jobs finish and start no other; the host only. Kept over a restart."""
+        if not who.host:
+            raise NotAllowed("Only the host may pause the queue.")
+        self._jobs.pause(paused)
+        self._bus.publish(QueueChanged(paused))
+        self._dispatcher.wake()
+
+    # --- watching ---
+
+    def listen(self, callback: Callable[[BusEvent], None]) -> Callable[[], None]:
+        """Call `callback` (quickly, from any thread) for everything that happens; returns how to stop."""
+        return self._bus.listen(callback)
+
+    def watch(self, job_id: str, *, timeout: float | None = None) -> Iterator[JobEvent]:
+        """What happens to one job from now on, ending with `Finished`; at once when it has ended already.
+
+        Listens first and reads the status then, so that nothing falls between. Raises `NotFound`, `TimeoutError`.
+        """
+        events: SimpleQueue[BusEvent] = SimpleQueue()
+        stop = self._bus.listen(events.put)
+        try:
+            job = self._jobs.get(job_id)
+            if job.status.final:
+                yield Finished(job)
+                return
+            yield Changed(job)
+            latest = self.progress(job_id)
+            if latest is not None:
+                yield latest
+            deadline = None if timeout is None else time.monotonic() + timeout
+            while True:
+                try:
+                    event = events.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
+                except Empty:
+                    raise TimeoutError(f"Job {job_id} did not end within {timeout} s.") from None
+                if isinstance(event, QueueChanged) or _job_of(event) != job_id:
+                    continue
+                yield event
+                if isinstance(event, Finished):
+                    return
+        finally:
+            stop()
+
+    # --- pictures ---
+
+    def pictures(self, query: str = "", *, page: int = 1, per_page: int = 60, starred: bool = False, trashed: bool = False) -> PicturePage:
+        return self.gallery.search(query, page=page, per_page=per_page, starred=starred, trashed=trashed)
+
+    def pictures_of(self, job_id: str) -> list[Picture]:
+        return self.gallery.of_job(job_id)
+
+    def picture(self, picture_id: str) -> Picture:
+        """Raises `NotFound`."""
+        return self.gallery.get(picture_id)
+
+    def star(self, picture_id: str, starred: bool) -> Picture:
+        return self.gallery.star(picture_id, starred)
+
+    def trash(self, picture_ids: Sequence[str]) -> list[Picture]:
+        """Move to the trash; `restore` takes them back."""
+        return self.gallery.trash(picture_ids)
+
+    def restore(self, picture_ids: Sequence[str]) -> list[Picture]:
+        return self.gallery.restore(picture_ids)
+
+    def parameters_of(self, picture_id: str) -> Parameters:
+        return self.gallery.parameters(picture_id)
+
+    def read_parameters(self, data: bytes) -> Parameters:
+        """What a dropped file (Gesso's or A1111's) says about how it was made. Raises `BadImage`, `UserError`."""
+        return self.gallery.read_parameters(data, self.library, self.samplers, self.schedules)
+
+    def archive(self, picture_ids: Sequence[str]) -> Path:
+        """A temporary zip of the pictures; the caller deletes it."""
+        return self.gallery.archive(picture_ids)
+
+    def reveal(self, picture_id: str, who: Person) -> None:
+        """Show the file in the file manager of this machine; the host only."""
+        if not who.host:
+            raise NotAllowed("Only the host can open folders on this machine.")
+        self.gallery.reveal(picture_id)
+
+    # --- drafts: the form survives a reload and a crash ---
+
+    def save_form(self, owner: Person, browser: str, form: Mapping[str, Any]) -> None:
+        """Keep what one browser's form holds. Raises `UserError` when it is far too large."""
+        text = json.dumps(form, allow_nan=False)
+        if len(text) > MAX_DRAFT or len(browser) > 64:
+            raise UserError("This form is too large to be kept.")
+        with self._database.write() as db:
+            db.execute(
+                "INSERT INTO drafts VALUES (?, ?, ?, ?) ON CONFLICT (owner, browser) DO UPDATE SET form = excluded.form, saved_at = excluded.saved_at",
+                (owner.id, browser, text, time.time()),
+            )
+            db.execute("DELETE FROM drafts WHERE saved_at < ?", (time.time() - 90 * 86400,))
+
+    def load_form(self, owner: Person, browser: str) -> dict[str, Any] | None:
+        rows = self._database.read("SELECT form FROM drafts WHERE owner = ? AND browser = ?", (owner.id, browser))
+        return json.loads(rows[0]["form"]) if rows else None
+
+    # --- the end ---
+
+    def close(self) -> None:
+        """Stop the dispatcher and its engines within 2 s; running jobs go back to the queue."""
+        self._dispatcher.close()
+        self._database.close()
+
+
+def _job_of(event: JobEvent) -> str:
+    match event:
+        case Progress(job_id=job_id) | Saved(job_id=job_id):
+            return job_id
+        case Changed(job=job) | Finished(job=job):
+            return job.id
+
+
+def is_active(job: Job) -> bool:
+    return job.status in (Status.QUEUED, Status.RUNNING)
