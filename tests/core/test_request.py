@@ -16,7 +16,15 @@ def test_the_draft_has_the_same_fields() -> None:
 
 
 def test_absent_fields_take_the_defaults_and_the_seed_is_drawn() -> None:
-    defaults = {"checkpoint": "starter", "width": 256, "height": 384, "steps": 12, "guidance": 3.5, "sampler": "Euler", "schedule": "Uniform"}
+    defaults = {
+        "checkpoint": "starter",
+        "width": 256,
+        "height": 384,
+        "steps": 12,
+        "guidance": 3.5,
+        "sampler": "Euler",
+        "schedule": "Uniform",
+    }
     whole = complete(RequestDraft.parse({"prompt": "sea", "sampling": {"steps": 7}}), defaults)
     assert (whole.checkpoint, whole.width, whole.height) == ("starter", 256, 384)
     assert (whole.sampling.sampler, whole.sampling.steps, whole.sampling.guidance) == ("Euler", 7, 3.5)

@@ -11,9 +11,7 @@ from webui.core.request import GenerationRequest
 class Engine(Protocol):
     """Held to one contract by `tests/engine/test_contract.py`. One `run` at a time; other calls may come from any thread."""
 
-    def run(
-        self, request: GenerationRequest, *, first: int = 0, cancelled: Callable[[], bool]
-    ) -> Iterator[EngineEvent]:
+    def run(self, request: GenerationRequest, *, first: int = 0, cancelled: Callable[[], bool]) -> Iterator[EngineEvent]:
         """Make pictures `first` … `count - 1`, in order: `Loading`*, then for each picture `Step`* and one `Produced`.
 
         `cancelled` is asked at least once a step; when true, `Cancelled` is raised within one step, without a decode.
