@@ -23,6 +23,7 @@ class Settings(Frozen):
     host: str | None = None  # None: 127.0.0.1, or 0.0.0.0 with listen
     port: int | None = Field(None, ge=1, le=65535)
     passcode: str | None = Field(None, min_length=4, max_length=200, repr=False)
+    allow_host: str | None = None  # "studio.example, gesso.home"
     browser: bool = True
     theme: Literal["system", "light", "dark"] = "system"
     device: str = "auto"
@@ -53,6 +54,12 @@ class Settings(Frozen):
     @property
     def bind(self) -> str:
         return self.host or ("0.0.0.0" if self.listen else "127.0.0.1")
+
+    @property
+    def allowed_hosts(self) -> tuple[str, ...]:
+        """The further names of `--allow-host`, lower case and without a port."""
+        names = (self.allow_host or "").lower().split(",")
+        return tuple(name.strip() for name in names if name.strip())
 
     @property
     def shared(self) -> bool:
