@@ -97,4 +97,7 @@ def from_command_line(arguments: Sequence[str]) -> Settings:
     try:
         return Settings.model_validate(vars(known))
     except ValidationError as error:
-        raise SetupError(str(describe(error))) from error
+        complaint = describe(error)
+        if complaint.field == "passcode":  # which is not repeated on the screen
+            raise SetupError("A passcode has 4 to 200 characters.") from None
+        raise SetupError(str(complaint)) from error
