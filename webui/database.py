@@ -1,6 +1,5 @@
 """Opens the one SQLite file and runs numbered migrations. One writing connection in one process."""
 
-import shutil
 import sqlite3
 import threading
 import time
@@ -23,7 +22,8 @@ MIGRATIONS: tuple[str, ...] = (
         created_at REAL NOT NULL, started_at REAL, finished_at REAL, sequence INTEGER NOT NULL
     );
     CREATE INDEX jobs_queue ON jobs (place) WHERE status = 'queued';
-    CREATE INDEX jobs_status ON jobs (status);
+    CREATE INDEX jobs_running ON jobs (place) WHERE status = 'running';
+    CREATE INDEX jobs_waiting ON jobs (owner) WHERE status = 'queued';
     CREATE INDEX jobs_recent ON jobs (sequence DESC);
     CREATE TABLE flags (name TEXT PRIMARY KEY, value TEXT NOT NULL);
     CREATE TABLE drafts (owner TEXT NOT NULL, browser TEXT NOT NULL, form TEXT NOT NULL, saved_at REAL NOT NULL,
@@ -52,25 +52,43 @@ MIGRATIONS: tuple[str, ...] = (
 )
 
 
+STORAGE_TROUBLE = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_NOLFS,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+}
+
+
 class Database:
-    """`write()` gives the writing connection inside a transaction; `read()` gives this thread's own reader."""
+    """`write()` gives the one writing connection inside a transaction; `read()` queries on a connection that cannot write.
+
+    One writer in one process: SQLite before 3.51.3 can corrupt a write-ahead log that several connections write and checkpoint.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Raises `SetupError` when the folder is not writable or the file is from a newer version."""
+        """Raises `SetupError` when the folder is not writable, the file is from a newer version, or it is no database."""
         self.path = path
         self._lock = threading.RLock()
-        self._local = threading.local()
-        self._readers: list[sqlite3.Connection] = []
+        self._idle: list[sqlite3.Connection] = []  # readers; each is used by one thread at a time
+        self._closed = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._writer = self._connect()
-            self._writer.execute("PRAGMA journal_mode = WAL")
-            self._writer.execute("PRAGMA synchronous = FULL")
-            self._migrate()
-        except sqlite3.Error as error:
-            raise SetupError(f"The database {path} cannot be opened: {error}. Is the folder writable and the disk not full?") from error
-        except OSError as error:
-            raise SetupError(f"The folder {path.parent} cannot be used: {error.strerror}. Choose another with --outputs-dir.") from error
+        except (sqlite3.Error, OSError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise SetupError(f"The folder {path.parent} cannot be used: {reason}. Choose another with --outputs-dir.") from error
+        try:
+            self._open()
+        except BaseException as error:
+            self._writer.close()
+            if isinstance(error, sqlite3.Error):
+                raise SetupError(_unusable(path, error)) from error
+            raise
 
     def _connect(self) -> sqlite3.Connection:
         made = sqlite3.connect(self.path, timeout=30, isolation_level=None, check_same_thread=False)
@@ -78,59 +96,97 @@ class Database:
         made.execute("PRAGMA foreign_keys = ON")
         return made
 
-    def _migrate(self) -> None:
+    def _open(self) -> None:
+        self._writer.execute("PRAGMA journal_mode = WAL")
+        self._writer.execute("PRAGMA synchronous = FULL")  # what `write` committed outlives a power cut
         version = self._writer.execute("PRAGMA user_version").fetchone()[0]
         if version > len(MIGRATIONS):
             raise SetupError(f"{self.path} was written by a newer Gesso (schema {version}). Update Gesso, or choose another --outputs-dir.")
         if 0 < version < len(MIGRATIONS):
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            stamp = time.strftime("%Y%m%d-%H%M%S")
-            shutil.copy2(self.path, self.path.with_name(f"{self.path.name}.v{version}-{stamp}.bak"))
+            self._copy(version)
         for number in range(version, len(MIGRATIONS)):
             script = f"BEGIN IMMEDIATE; {MIGRATIONS[number]}; PRAGMA user_version = {number + 1}; COMMIT;"
-            try:
-                self._writer.executescript(script)
-            except sqlite3.Error:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
-                raise
+            self._writer.executescript(script)  # a failure closes the connection, which rolls back
+
+    def _copy(self, version: int) -> None:
+        """Keep the database as it was before a migration, whole or not at all, beside it."""
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        kept = self.path.with_name(f"{self.path.name}.v{version}-{stamp}.bak")
+        part = kept.with_name(f"{kept.name}.part")
+        part.unlink(missing_ok=True)
+        copy = sqlite3.connect(part)
+        try:
+            self._writer.backup(copy)
+        finally:
+            copy.close()
+        part.replace(kept)
 
     @contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction: committed (durable) on leaving, rolled back on an exception.
 
-        Raises `StorageError` when the disk is full or not writable.
+        Raises `StorageError` when the disk is full or not writable. Not to be entered twice in a thread.
         """
         with self._lock:
+            if self._writer.in_transaction:
+                raise RuntimeError("a transaction inside a transaction: its end would commit half of the outer one")
             try:
                 self._writer.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._writer
+                    self._writer.execute("COMMIT")
                 except BaseException:
                     self._rollback()
                     raise
-                self._writer.execute("COMMIT")
-            except sqlite3.OperationalError as error:
-                self._rollback()
-                raise StorageError(f"{self.path.name} could not be written ({error}). Free some disk space; nothing saved before is lost.") from error
+            except sqlite3.Error as error:
+                if not _is_storage(error):
+                    raise
+                raise StorageError(
+                    f"{self.path.name} could not be written: {error}. Free some disk space; what was saved is safe."
+                ) from error
 
     def _rollback(self) -> None:
-        if self._writer.in_transaction:
+        if self._writer.in_transaction:  # a full disk may have rolled it back already
             self._writer.execute("ROLLBACK")
 
     def read(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
-        """All rows of a query, on this thread's own connection; sees every committed write."""
-        reader = getattr(self._local, "reader", None)
+        """All rows of a query; sees every write that was committed before. From any thread."""
+        with self._lock:
+            reader = self._idle.pop() if self._idle else None
         if reader is None:
-            reader = self._local.reader = self._connect()
+            reader = self._connect()
             reader.execute("PRAGMA query_only = ON")
-            with self._lock:
-                self._readers.append(reader)
-        rows: list[sqlite3.Row] = reader.execute(sql, parameters).fetchall()
+        try:
+            rows: list[sqlite3.Row] = reader.execute(sql, parameters).fetchall()
+        finally:
+            self._give_back(reader)
         return rows
 
-    def close(self) -> None:
+    def _give_back(self, reader: sqlite3.Connection) -> None:
         with self._lock:
-            for connection in (*self._readers, self._writer):
+            if not self._closed:
+                self._idle.append(reader)
+                return
+        reader.close()
+
+    def close(self) -> None:
+        """Idempotent. Readers in use close themselves when they are done."""
+        with self._lock:
+            self._closed = True
+            for connection in (*self._idle, self._writer):
                 connection.close()
-            self._readers.clear()
+            self._idle.clear()
+
+
+def _is_storage(error: sqlite3.Error) -> bool:
+    """Whether the disk is at fault, rather than the statement."""
+    code = getattr(error, "sqlite_errorcode", None)  # absent on errors that Python raises itself
+    return code is not None and code & 0xFF in STORAGE_TROUBLE
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> str:
+    if _is_storage(error):
+        return f"The database {path} cannot be opened: {error}. Is the folder writable and the disk not full?"
+    return (
+        f"The database {path} is damaged ({error}). Move it away and start again: pictures are found again from their files, jobs are not."
+    )
