@@ -4,12 +4,11 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any
 
 from webui import __version__
-from webui.core.errors import Conflict, NotAllowed, TooMany, Unsupported, UserError
-from webui.core.events import BusEvent, Changed, Finished, JobEvent, Progress, QueueChanged, Saved
+from webui.core.errors import NotAllowed, TooMany, Unsupported, UserError
+from webui.core.events import BusEvent, Changed, Finished, JobEvent, Progress, QueueChanged
 from webui.core.job import Job, Person, Status
 from webui.core.parts import Capabilities, SamplerInfo, ScheduleInfo
 from webui.core.picture import Picture, PicturePage
@@ -23,17 +22,19 @@ from webui.gallery.parameters import Parameters
 from webui.jobs.bus import Bus
 from webui.jobs.dispatcher import Dispatcher
 from webui.jobs.store import JobStore
+from webui.jobs.watch import watch
 from webui.library.store import Library
 
 MAX_QUEUED = 20_000  # jobs waiting, for everyone together
 MAX_QUEUED_COLLABORATOR = 100  # jobs waiting, for one collaborator on the LAN link
 MAX_DRAFT = 200_000  # bytes of a saved form
+MAX_DRAFTS = 20  # browsers of one person whose forms are kept
 
 
 class Studio:
     """Passed its parts by `app`; owns none of their state."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the composition root passes each part by name
         self,
         *,
         library: Library,
@@ -101,9 +102,10 @@ class Studio:
             allowed = ", ".join(sampler.schedules)
             raise Unsupported(f"{sampler.id} works with the schedules {allowed}, not {schedule.id}.", field="sampling.schedule")
         sampling = request.sampling.model_copy(update={"sampler": sampler.id, "schedule": schedule.id})
-        self._check_room(owner)
-        job = self._jobs.add(request.model_copy(update={"sampling": sampling}), owner)
-        self._bus.publish(Changed(job))
+        with self._jobs.order:
+            self._check_room(owner)
+            job = self._jobs.add(request.model_copy(update={"sampling": sampling}), owner)
+            self._bus.publish(Changed(job))
         self._dispatcher.wake()
         return job
 
@@ -130,27 +132,31 @@ class Studio:
 
     def cancel(self, job_id: str, who: Person) -> Job:
         """A waiting job ends at once, a running one within a step. Raises `Conflict` when it has ended already."""
-        job = self._own(job_id, who)
-        if job.status.final:
-            raise Conflict(f"This job is already {job.status.value}.")
-        job = self._jobs.cancel(job_id)
-        self._bus.publish(Finished(job) if job.status.final else Changed(job, "Cancelling …"))
+        self._own(job_id, who)
+        with self._jobs.order:
+            job = self._jobs.cancel(job_id)
+            self._announce_cancelled(job)
         return job
+
+    def _announce_cancelled(self, job: Job) -> None:
+        self._bus.publish(Finished(job) if job.status.final else Changed(job, "Cancelling …"))
 
     def cancel_all(self, who: Person) -> list[Job]:
         """The host cancels every job, a collaborator their own."""
-        ended = self._jobs.cancel_all(None if who.host else who.id)
-        for job in ended:
-            self._bus.publish(Finished(job) if job.status.final else Changed(job, "Cancelling …"))
-        return ended
+        with self._jobs.order:
+            cancelled = self._jobs.cancel_all(None if who.host else who.id)
+            for job in cancelled:
+                self._announce_cancelled(job)
+        return cancelled
 
     def move(self, job_id: str, before: str | None, who: Person) -> Job:
         """Put a waiting job before another one, or last. A collaborator may only move a job back. Raises `Conflict`."""
         self._own(job_id, who)
         if not who.host and before is not None:
             raise NotAllowed("Only the host may move jobs ahead of others.")
-        job = self._jobs.move(job_id, before)
-        self._bus.publish(Changed(job))
+        with self._jobs.order:
+            job = self._jobs.move(job_id, before)
+            self._bus.publish(Changed(job))
         return job
 
     def _own(self, job_id: str, who: Person) -> Job:
@@ -167,8 +173,9 @@ class Studio:
         """Let the running jobs finish and start no other; the host only. Kept over a restart."""
         if not who.host:
             raise NotAllowed("Only the host may pause the queue.")
-        self._jobs.pause(paused)
-        self._bus.publish(QueueChanged(paused))
+        with self._jobs.order:
+            self._jobs.pause(paused)
+            self._bus.publish(QueueChanged(paused))
         self._dispatcher.wake()
 
     # --- watching ---
@@ -180,32 +187,10 @@ class Studio:
     def watch(self, job_id: str, *, timeout: float | None = None) -> Iterator[JobEvent]:
         """What happens to one job from now on, ending with `Finished`; at once when it has ended already.
 
-        Listens first and reads the status then, so that nothing falls between. Raises `NotFound`, `TimeoutError`.
+        Raises `NotFound` at once; `TimeoutError` when it did not end within `timeout` seconds.
         """
-        events: SimpleQueue[BusEvent] = SimpleQueue()
-        stop = self._bus.listen(events.put)
-        try:
-            job = self._jobs.get(job_id)
-            if job.status.final:
-                yield Finished(job)
-                return
-            yield Changed(job)
-            latest = self.progress(job_id)
-            if latest is not None:
-                yield latest
-            deadline = None if timeout is None else time.monotonic() + timeout
-            while True:
-                try:
-                    event = events.get(timeout=None if deadline is None else max(0.0, deadline - time.monotonic()))
-                except Empty:
-                    raise TimeoutError(f"Job {job_id} did not end within {timeout} s.") from None
-                if isinstance(event, QueueChanged) or _job_of(event) != job_id:
-                    continue
-                yield event
-                if isinstance(event, Finished):
-                    return
-        finally:
-            stop()
+        self._jobs.get(job_id)
+        return watch(self._jobs, self._bus, self.progress, job_id, timeout)
 
     # --- pictures ---
 
@@ -249,16 +234,23 @@ class Studio:
     # --- drafts: the form survives a reload and a crash ---
 
     def save_form(self, owner: Person, browser: str, form: Mapping[str, Any]) -> None:
-        """Keep what one browser's form holds. Raises `UserError` when it is far too large."""
-        text = json.dumps(form, allow_nan=False)
+        """Keep what one browser's form holds. Raises `UserError` when it is far too large or holds what JSON has no word for."""
+        try:
+            text = json.dumps(form, allow_nan=False)
+        except ValueError as error:
+            raise UserError("A form may hold finite numbers only.") from error
         if len(text) > MAX_DRAFT or len(browser) > 64:
             raise UserError("This form is too large to be kept.")
         with self._database.write() as db:
             db.execute(
-                "INSERT INTO drafts VALUES (?, ?, ?, ?) ON CONFLICT (owner, browser) DO UPDATE SET form = excluded.form, saved_at = excluded.saved_at",
+                "INSERT INTO drafts VALUES (?1, ?2, ?3, ?4) ON CONFLICT (owner, browser) DO UPDATE SET form = ?3, saved_at = ?4",
                 (owner.id, browser, text, time.time()),
             )
-            db.execute("DELETE FROM drafts WHERE saved_at < ?", (time.time() - 90 * 86400,))
+            db.execute(
+                """DELETE FROM drafts WHERE owner = ?1 AND browser != ?2 AND browser NOT IN
+                (SELECT browser FROM drafts WHERE owner = ?1 AND browser != ?2 ORDER BY saved_at DESC LIMIT ?3)""",
+                (owner.id, browser, MAX_DRAFTS - 1),
+            )
 
     def load_form(self, owner: Person, browser: str) -> dict[str, Any] | None:
         rows = self._database.read("SELECT form FROM drafts WHERE owner = ? AND browser = ?", (owner.id, browser))
@@ -270,14 +262,6 @@ class Studio:
         """Stop the dispatcher and its engines within 2 s; running jobs go back to the queue."""
         self._dispatcher.close()
         self._database.close()
-
-
-def _job_of(event: JobEvent) -> str:
-    match event:
-        case Progress(job_id=job_id) | Saved(job_id=job_id):
-            return job_id
-        case Changed(job=job) | Finished(job=job):
-            return job.id
 
 
 def is_active(job: Job) -> bool:

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from PIL.Image import Image
 
@@ -15,7 +15,7 @@ from webui.core.events import Changed, EngineEvent, Finished, Loading, Produced,
 from webui.core.job import Job, Status
 from webui.core.parts import EngineState
 from webui.core.picture import Picture
-from webui.core.request import GenerationRequest
+from webui.extensions import Extensions
 from webui.jobs.bus import Bus
 from webui.jobs.estimate import Estimate, Pace
 from webui.jobs.store import JobStore
@@ -27,12 +27,6 @@ CLOSING = 1.9  # seconds for the whole end
 
 Save = Callable[[Job, int, Image, int, Mapping[str, str]], Picture]
 Result = TypeVar("Result")
-
-
-class Extensions(Protocol):
-    """What the dispatcher asks of extensions: `webui.extensions.Extensions`, or nobody."""
-
-    def process_image(self, image: Image, request: GenerationRequest, index: int) -> Image: ...
 
 
 class _Closing(Exception):
@@ -60,8 +54,12 @@ class Dispatcher:
     # --- from outside ---
 
     def start(self) -> None:
-        """Put right what a crash left, then begin to work. The gallery must have found its files before."""
+        """Put right what a crash left, then begin to work. The gallery must have found its files before.
+
+        Extensions are told every event of the bus from here on.
+        """
         self._store.recover()
+        self._bus.listen_apart(self._extensions.on_event)
         for thread in self._threads:
             thread.start()
 
