@@ -19,6 +19,7 @@ class SamplerInfo(Frozen):
     options: Mapping[str, Any] = Field(default_factory=dict)
     schedules: tuple[str, ...] | None = None  # None: all
     second_order: bool = False  # two network calls a step
+    automatic: str = "Uniform"  # the schedule that "Automatic" means for it
 
 
 class ScheduleInfo(Frozen):
