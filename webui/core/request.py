@@ -113,7 +113,11 @@ def draw_seed() -> int:
 
 def describe(error: ValidationError) -> UserError:
     """The first complaint as one sentence: the field, what is allowed, what came."""
-    first = error.errors(include_url=False)[0]
+    return complaint(error.errors(include_url=False)[0])
+
+
+def complaint(first: Mapping[str, Any]) -> UserError:
+    """The same for one of pydantic's error rows."""
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return UserError(f"There is no field “{field}” in a request.", field=field)
