@@ -1,0 +1,48 @@
+"""Logs: everything to a rotating file under the outputs folder; the terminal sees warnings as one line each. Nothing is sent anywhere."""
+
+import logging
+import sys
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from typing import TextIO
+
+from webui.core.errors import SetupError
+
+MAX_BYTES = 2_000_000
+KEPT = 5  # older files
+
+
+class _OneLine(logging.Formatter):
+    """A record without its stack trace, which is in the file."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{record.levelname.capitalize()}: {record.getMessage()}".replace("\n", " ")
+
+
+def start(folder: Path, name: str = "gesso", terminal: TextIO | None = None) -> Path:
+    """Begin to log to `folder/name.log`, one file for each process; returns the file. Replaces what an earlier call set up.
+
+    Raises `SetupError` where the folder cannot be written to.
+    """
+    path = folder / f"{name}.log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = RotatingFileHandler(path, maxBytes=MAX_BYTES, backupCount=KEPT, encoding="utf-8", errors="backslashreplace")
+    except OSError as error:
+        raise SetupError(f"The folder {folder} cannot be written to: {error.strerror}. Choose another with --outputs-dir.") from error
+    file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    screen = logging.StreamHandler(terminal or sys.stderr)
+    screen.setFormatter(_OneLine())
+    screen.setLevel(logging.WARNING)
+    screen.addFilter(logging.Filter("webui"))
+    root = logging.getLogger()
+    for old in [handler for handler in root.handlers if getattr(handler, "of_gesso", False)]:
+        root.removeHandler(old)
+        old.close()
+    for handler in (file, screen):
+        handler.of_gesso = True  # type: ignore[attr-defined]  # marks ours, so that a second start in one process replaces them
+        root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    for chatty in ("httpx", "httpcore", "asyncio", "PIL"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    return path
