@@ -1,6 +1,6 @@
 """A queue on an empty folder, and pictures that are only counted."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,8 +8,6 @@ import pytest
 from webui.core.request import GenerationRequest
 from webui.database import Database
 from webui.jobs.store import JobStore
-
-Ask = Callable[..., GenerationRequest]
 
 
 def ask(prompt: str = "a lake", *, count: int = 1, steps: int = 2, seed: int = 7) -> GenerationRequest:
@@ -22,8 +20,8 @@ def keep_picture(database: Database, job_id: str, index: int) -> None:
     """A row of the gallery's index, as `Gallery.save` leaves one."""
     with database.write() as db:
         db.execute(
-            "INSERT INTO pictures (id, job_id, picture_index, owner, path, width, height, bytes, prompt, negative_prompt, parameters, created_at)"
-            " VALUES (?1, ?2, ?3, 'host', ?1, 64, 64, 1, '', '', '', 0)",
+            "INSERT INTO pictures (id, job_id, picture_index, owner, path, width, height, bytes, prompt, negative_prompt, parameters,"
+            " created_at) VALUES (?1, ?2, ?3, 'host', ?1, 64, 64, 1, '', '', '', 0)",
             (f"{job_id}-{index}", job_id, index),
         )
 
