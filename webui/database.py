@@ -21,9 +21,9 @@ MIGRATIONS: tuple[str, ...] = (
         engine TEXT, cancel_requested INTEGER NOT NULL DEFAULT 0, error TEXT,
         created_at REAL NOT NULL, started_at REAL, finished_at REAL, sequence INTEGER NOT NULL
     );
-    CREATE INDEX jobs_queue ON jobs (place) WHERE status = 'queued';
-    CREATE INDEX jobs_running ON jobs (place) WHERE status = 'running';
-    CREATE INDEX jobs_waiting ON jobs (owner) WHERE status = 'queued';
+    CREATE INDEX jobs_queue ON jobs (place, status) WHERE status = 'queued';
+    CREATE INDEX jobs_running ON jobs (place, status) WHERE status = 'running';
+    CREATE INDEX jobs_waiting ON jobs (owner, status) WHERE status = 'queued';
     CREATE INDEX jobs_recent ON jobs (sequence DESC);
     CREATE TABLE flags (name TEXT PRIMARY KEY, value TEXT NOT NULL);
     CREATE TABLE drafts (owner TEXT NOT NULL, browser TEXT NOT NULL, form TEXT NOT NULL, saved_at REAL NOT NULL,
