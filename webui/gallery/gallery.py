@@ -1,0 +1,286 @@
+"""`Gallery`: finished pictures, kept as files and listed from an index of them."""
+
+import json
+import logging
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from PIL.Image import Image
+
+from webui.core.errors import BadImage, GessoError, LoadFailed, StorageError, UserError
+from webui.core.infotext import parse, write
+from webui.core.job import HOST, Job
+from webui.core.parts import SamplerInfo, ScheduleInfo
+from webui.core.picture import Picture, PicturePage
+from webui.core.registry import Registry
+from webui.database import Database
+from webui.gallery.archive import make_archive
+from webui.gallery.chunks import read_png
+from webui.gallery.files import ARCHIVES, THUMBNAILS, Files
+from webui.gallery.index import BATCH, Entry, Index
+from webui.gallery.metadata import GESSO, PARAMETERS, infotext_of, origin_of, png_info, read_origin
+from webui.gallery.parameters import Names, Parameters, from_origin, from_picture, from_text
+from webui.gallery.reveal import reveal
+from webui.gallery.thumbnails import DEFAULT_SIZE, Thumbnails
+from webui.library.store import Library
+
+MOST_PER_PAGE = 500
+
+log = logging.getLogger(__name__)
+
+
+class Gallery:
+    """Thread-safe. The files are the truth: every row can be read from them again.
+
+    Crash rule: a file gets its name (one step), then its row. Whoever dies between leaves a whole picture without a row,
+    and the next start indexes it (`reconcile`, before any job runs) under the job and index that it carries inside; so when
+    the job resumes, `save` finds it made. Whoever dies before leaves a `.part` file, which the next start removes.
+    """
+
+    def __init__(self, outputs: Path, database: Database, library: Library) -> None:
+        """Raises `StorageError` when the folder cannot be used."""
+        self._files = Files(outputs)
+        self._index = Index(database)
+        self._library = library
+        self._thumbnails = Thumbnails(outputs / THUMBNAILS)
+        self.reconcile()
+
+    # --- saving ---
+
+    def save(self, job: Job, index: int, image: Image, seed: int, facts: Mapping[str, str]) -> Picture:
+        """Keep a picture of a job; doing it again returns the one that is kept. Durable when this returns.
+
+        Raises `StorageError`; nothing half-written stays then, and the job may try again.
+        """
+        made = self._index.made(job.id, index)
+        if made is not None:
+            return made
+        parameters = write(infotext_of(job.request, seed, self._hash(job.request.checkpoint)))
+        origin = origin_of(job, index, seed, (secrets.token_hex(16), time.time()), dict(facts))
+        info = png_info(parameters, origin)
+        path = self._files.save(lambda file: image.save(file, "PNG", pnginfo=info), str(seed))
+        picture = Picture(
+            id=origin.id,
+            job_id=job.id,
+            index=index,
+            owner=job.owner,
+            path=path,
+            width=image.width,
+            height=image.height,
+            bytes=self._files.locate(path).stat().st_size,
+            seed=seed,
+            checkpoint=job.request.checkpoint,
+            prompt=job.request.prompt,
+            negative_prompt=job.request.negative_prompt,
+            created_at=origin.created_at,
+        )
+        try:
+            self._index.add([Entry(picture, parameters, job.request.model_dump_json())])
+        except StorageError:
+            self._files.delete(path, trashed=False)  # without its row it would be made, and kept, twice
+            raise
+        self._thumbnail_now(picture, image)
+        return picture
+
+    def _hash(self, checkpoint: str) -> str | None:
+        """None when the file went away while it was used: the picture is kept all the same."""
+        try:
+            return self._library.hash(self._library.find(checkpoint))
+        except (UserError, LoadFailed) as error:
+            log.warning("The picture is saved without its checkpoint's hash: %s", error)
+            return None
+
+    def _thumbnail_now(self, picture: Picture, image: Image) -> None:
+        try:
+            self._thumbnails.make(image, self._thumbnails.path(picture.id))
+        except StorageError as error:
+            log.warning("The picture is saved, its thumbnail is not: %s", error)
+
+    # --- finding ---
+
+    def search(self, query: str = "", *, page: int = 1, per_page: int = 60, starred: bool = False, trashed: bool = False) -> PicturePage:
+        """Pictures in whose prompts or checkpoint every word of `query` begins a word; newest first.
+
+        `page` counts from 1; beyond the last it is empty. Raises `UserError` for a page that cannot be.
+        """
+        if page < 1 or not 1 <= per_page <= MOST_PER_PAGE:
+            raise UserError(f"Pages count from 1 and hold 1 to {MOST_PER_PAGE} pictures.", field="page" if page < 1 else "per_page")
+        window = (per_page, min((page - 1) * per_page, 2**62))
+        pictures, total = self._index.search(query, window, starred=starred, trashed=trashed)
+        return PicturePage(pictures=tuple(pictures), total=total, page=page, per_page=per_page)
+
+    def get(self, picture_id: str) -> Picture:
+        """Raises `NotFound`."""
+        return self._index.get(picture_id)
+
+    def of_job(self, job_id: str) -> list[Picture]:
+        """In the job's order, without what was trashed."""
+        return self._index.of_job(job_id)
+
+    def file(self, picture_id: str) -> Path:
+        """The PNG, below the outputs folder after all links. Raises `NotFound`."""
+        return self._locate(self.get(picture_id))
+
+    def _locate(self, picture: Picture) -> Path:
+        return self._files.locate(picture.path, trashed=picture.trashed_at is not None)
+
+    def thumbnail(self, picture_id: str, size: int = DEFAULT_SIZE) -> Path:
+        """A WebP, made now if need be. Raises `NotFound`, `BadImage`, `UserError` for a size that is not kept."""
+        picture = self.get(picture_id)
+        known = self._thumbnails.path(picture.id, size)
+        return known if known.is_file() else self._thumbnails.of_file(picture.id, self.file(picture.id), size)
+
+    # --- keeping and throwing away ---
+
+    def star(self, picture_id: str, starred: bool) -> Picture:
+        """Raises `NotFound`."""
+        return self._index.star(picture_id, starred)
+
+    def trash(self, picture_ids: Sequence[str]) -> list[Picture]:
+        """Move to `.trash`, from where `restore` takes them back to exactly their places. Raises `NotFound`, `StorageError`."""
+        pictures = self._index.many(picture_ids)
+        self._move([picture for picture in pictures if picture.trashed_at is None], time.time())
+        return self._index.many(picture_ids)
+
+    def restore(self, picture_ids: Sequence[str]) -> list[Picture]:
+        """Undo `trash`. Raises `NotFound`, `StorageError`."""
+        pictures = self._index.many(picture_ids)
+        self._move([picture for picture in pictures if picture.trashed_at is not None], None)
+        return self._index.many(picture_ids)
+
+    def _move(self, pictures: list[Picture], trashed_at: float | None) -> None:
+        """Those moved before one fails stay moved, and their rows say so."""
+        moved: list[str] = []
+        try:
+            for picture in pictures:
+                (self._files.restore if trashed_at is None else self._files.trash)(picture.path)
+                moved.append(picture.id)
+        finally:
+            self._index.set_trashed(moved, trashed_at)
+
+    def empty_trash(self) -> int:
+        """Delete what is in the trash, for good; returns how many pictures that were. Raises `StorageError`."""
+        gone = self._index.trashed()
+        for picture in gone:
+            self._files.delete(picture.path, trashed=True)
+            self._thumbnails.forget(picture.id)
+        self._index.remove(picture.id for picture in gone)
+        return len(gone)
+
+    # --- how a picture was made ---
+
+    def parameters(self, picture_id: str) -> Parameters:
+        """The request that makes this picture again. Raises `NotFound`."""
+        parameters, request = self._index.texts(picture_id)
+        picture = self.get(picture_id)
+        if request is None or picture.seed is None:
+            return from_text(parameters, Names(self._library))
+        return from_origin(json.loads(request), picture.seed, parameters, Names(self._library))
+
+    def read_parameters(
+        self, data: bytes, library: Library, samplers: Registry[SamplerInfo], schedules: Registry[ScheduleInfo]
+    ) -> Parameters:
+        """What a PNG, JPEG or WebP says about how it was made. Raises `BadImage`, also when it says nothing."""
+        return from_picture(data, Names(library, samplers, schedules))
+
+    def parse_text(self, text: str, library: Library, samplers: Registry[SamplerInfo], schedules: Registry[ScheduleInfo]) -> Parameters:
+        """The same, of an infotext that was pasted."""
+        return from_text(text, Names(library, samplers, schedules))
+
+    # --- out of the gallery ---
+
+    def archive(self, picture_ids: Sequence[str]) -> Path:
+        """A zip in the outputs folder, which the caller deletes. Raises `NotFound`, `StorageError`."""
+        pictures = self._index.many(picture_ids)
+        files = {
+            picture.path.replace("/", "-"): self._files.locate(picture.path, trashed=picture.trashed_at is not None) for picture in pictures
+        }
+        return make_archive(files, self._files.outputs / ARCHIVES)
+
+    def reveal(self, picture_id: str) -> None:
+        """Show the file in this machine's file manager. Raises `NotFound`, `Unsupported` where there is none."""
+        reveal(self.file(picture_id))
+
+    # --- the index from the files ---
+
+    def reconcile(self) -> int:
+        """Bring index and files together, at start; returns how many pictures were added.
+
+        Files without a row are indexed, rows without a file leave, rows that disagree about the trash are set right,
+        and half-written files are removed. Looks at names only, but for what is new.
+        """
+        self._files.sweep()
+        rows = self._index.places()
+        live, binned = set(self._files.walk()), set(self._files.walk(trashed=True))
+        now = time.time()
+        for trashed, here, there in ((True, binned, live), (False, live, binned)):
+            strayed = [row[0] for path, row in rows.items() if row[1] is not trashed and path in here and path not in there]
+            if strayed:
+                self._index.set_trashed(strayed, now if trashed else None)
+        gone = [row[0] for path, row in rows.items() if path not in live and path not in binned]
+        if gone:
+            log.info("%d pictures were deleted outside Gesso and leave the gallery.", len(gone))
+            self._index.remove(gone)
+        new = [(path, False) for path in live if path not in rows] + [
+            (path, True) for path in binned if path not in rows and path not in live
+        ]
+        return self._index_files(new)
+
+    def rebuild(self) -> int:
+        """Read every file again, as if there were no index; stars stay. Returns how many pictures there are.
+
+        For an index that was lost or damaged; jobs may go on meanwhile.
+        """
+        everything = [(path, False) for path in self._files.walk()]
+        live = {path for path, _ in everything}
+        everything += [(path, True) for path in self._files.walk(trashed=True) if path not in live]
+        return self._index_files(everything)
+
+    def _index_files(self, places: Sequence[tuple[str, bool]]) -> int:
+        if len(places) > BATCH:
+            log.info("Indexing %d pictures …", len(places))
+        entries = sorted(self._entries(places), key=lambda entry: (entry.picture.created_at, entry.picture.path))
+        for start in range(0, len(entries), BATCH):
+            self._index.replace(entries[start : start + BATCH])
+        return len(entries)
+
+    def _entries(self, places: Sequence[tuple[str, bool]]) -> Iterator[Entry]:
+        for path, trashed in places:
+            try:
+                yield self._read_file(path, trashed)
+            except GessoError as error:
+                log.warning("%s is not in the gallery: %s", path, error)
+
+    def _read_file(self, path: str, trashed: bool) -> Entry:
+        """Raises `BadImage`, `NotFound`."""
+        file = self._files.locate(path, trashed=trashed)
+        try:
+            with file.open("rb") as opened:
+                said = read_png(opened)
+            stat = file.stat()
+        except OSError as error:
+            raise BadImage(f"{PurePosixPath(path).name} cannot be read: {error.strerror}.") from error
+        parameters = said.texts.get(PARAMETERS, "")
+        origin = read_origin(said.texts.get(GESSO))
+        request = origin.request_of() if origin else None
+        infotext = parse(parameters)
+        seed = infotext.fields.get("Seed", "")
+        picture = Picture(
+            id=origin.id if origin else secrets.token_hex(16),
+            job_id=origin.job if origin else None,
+            index=origin.index if origin else 0,
+            owner=origin.owner if origin else HOST.id,
+            path=path,
+            width=said.width,
+            height=said.height,
+            bytes=stat.st_size,
+            seed=origin.seed if origin else int(seed) if seed.isdecimal() and len(seed) < 19 else None,
+            checkpoint=request.checkpoint if request else infotext.fields.get("Model"),
+            prompt=request.prompt if request else infotext.prompt,
+            negative_prompt=request.negative_prompt if request else infotext.negative_prompt,
+            created_at=origin.created_at if origin else stat.st_mtime,
+            trashed_at=stat.st_ctime if trashed else None,
+        )
+        return Entry(picture, parameters, request.model_dump_json() if request else None)

@@ -1,0 +1,186 @@
+"""The pictures' rows in SQLite: what the gallery lists and searches."""
+
+import secrets
+import sqlite3
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+from webui.core.errors import NotFound
+from webui.core.picture import Picture
+from webui.database import Database
+
+LONGEST_QUERY = 500  # characters
+MOST_WORDS = 16
+FIELDS = ("id", "job_id", "picture_index", "owner", "path", "width", "height", "bytes", "seed", "checkpoint", "prompt", "negative_prompt",
+          "created_at", "starred", "trashed_at")  # fmt: skip
+COLUMNS = ", ".join(f"pictures.{name}" for name in FIELDS)
+BATCH = 500  # rows of a statement or a transaction
+
+
+class Entry(NamedTuple):
+    """A row to be: a picture, its infotext and its request as JSON."""
+
+    picture: Picture
+    parameters: str
+    request: str | None
+
+
+class Index:
+    """All SQL about pictures. Newest first means by arrival: it does not change when the clock jumps."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """In one transaction; a second file of the same job and index is kept without them. Raises `StorageError`."""
+        with self._database.write() as db:
+            for entry in entries:
+                _insert(db, entry)
+
+    def search(self, query: str, window: tuple[int, int], *, starred: bool, trashed: bool) -> tuple[list[Picture], int]:
+        """The pictures of `window` (limit, offset), newest first, and how many match in all."""
+        state = "trashed_at IS NOT NULL" if trashed else "trashed_at IS NULL"
+        state += " AND starred = 1" if starred else ""
+        if not query.strip():
+            rows = self._database.read(f"SELECT {COLUMNS} FROM pictures WHERE {state} ORDER BY number DESC LIMIT ? OFFSET ?", window)
+            return [_picture(row) for row in rows], self._count(f"SELECT count(*) FROM pictures WHERE {state}")
+        words = fts_query(query)
+        if not words:
+            return [], 0
+        rows = self._database.read(
+            f"SELECT {COLUMNS} FROM pictures_text CROSS JOIN pictures ON number = pictures_text.rowid "
+            f"WHERE pictures_text MATCH ? AND {state} ORDER BY pictures_text.rowid DESC LIMIT ? OFFSET ?",
+            (words, *window),
+        )
+        return [_picture(row) for row in rows], self._count_found(words, starred=starred, trashed=trashed)
+
+    def _count(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
+        return int(self._database.read(sql, parameters)[0][0])
+
+    def _count_found(self, words: str, *, starred: bool, trashed: bool) -> int:
+        """The text index counts its own matches fast; so of the few starred or trashed ones each is looked up, not of all."""
+        few = "SELECT count(*) FROM pictures WHERE {} AND number IN (SELECT rowid FROM pictures_text WHERE pictures_text MATCH ?)"
+        if starred:
+            return self._count(few.format(f"starred = 1 AND trashed_at IS {'NOT ' if trashed else ''}NULL"), (words,))
+        in_trash = self._count(few.format("trashed_at IS NOT NULL"), (words,)) if trashed or self._any_trashed() else 0
+        if trashed:
+            return in_trash
+        return self._count("SELECT count(*) FROM pictures_text WHERE pictures_text MATCH ?", (words,)) - in_trash
+
+    def _any_trashed(self) -> bool:
+        return bool(self._database.read("SELECT 1 FROM pictures WHERE trashed_at IS NOT NULL LIMIT 1"))
+
+    def get(self, picture_id: str) -> Picture:
+        """Raises `NotFound`."""
+        return _picture(self._row(picture_id, COLUMNS))
+
+    def texts(self, picture_id: str) -> tuple[str, str | None]:
+        """(infotext, request as JSON). Raises `NotFound`."""
+        row = self._row(picture_id, "parameters, request")
+        return row["parameters"], row["request"]
+
+    def _row(self, picture_id: str, columns: str) -> sqlite3.Row:
+        rows = self._database.read(f"SELECT {columns} FROM pictures WHERE id = ?", (_storable(picture_id),))
+        if not rows:
+            raise NotFound("This picture does not exist (any more).")
+        return rows[0]
+
+    def many(self, picture_ids: Sequence[str]) -> list[Picture]:
+        """In the order asked for, each once. Raises `NotFound`."""
+        return [self.get(picture_id) for picture_id in dict.fromkeys(picture_ids)]
+
+    def of_job(self, job_id: str) -> list[Picture]:
+        sql = f"SELECT {COLUMNS} FROM pictures WHERE job_id = ? AND trashed_at IS NULL ORDER BY picture_index"
+        return [_picture(row) for row in self._database.read(sql, (_storable(job_id),))]
+
+    def made(self, job_id: str, index: int) -> Picture | None:
+        """The picture of that job and index, trashed or not."""
+        rows = self._database.read(f"SELECT {COLUMNS} FROM pictures WHERE job_id = ? AND picture_index = ?", (job_id, index))
+        return _picture(rows[0]) if rows else None
+
+    def star(self, picture_id: str, starred: bool) -> Picture:
+        """Raises `NotFound`, `StorageError`."""
+        with self._database.write() as db:
+            db.execute("UPDATE pictures SET starred = ? WHERE id = ?", (starred, _storable(picture_id)))
+        return self.get(picture_id)
+
+    def set_trashed(self, picture_ids: Iterable[str], at: float | None) -> None:
+        with self._database.write() as db:
+            db.executemany("UPDATE pictures SET trashed_at = ? WHERE id = ?", [(at, picture_id) for picture_id in picture_ids])
+
+    def trashed(self) -> list[Picture]:
+        return [_picture(row) for row in self._database.read(f"SELECT {COLUMNS} FROM pictures WHERE trashed_at IS NOT NULL")]
+
+    def remove(self, picture_ids: Iterable[str]) -> None:
+        with self._database.write() as db:
+            db.executemany("DELETE FROM pictures WHERE id = ?", [(picture_id,) for picture_id in picture_ids])
+
+    def places(self) -> dict[str, tuple[str, bool]]:
+        """path → (id, whether trashed), of every row."""
+        rows = self._database.read("SELECT path, id, trashed_at IS NOT NULL FROM pictures")
+        return {row[0]: (row[1], bool(row[2])) for row in rows}
+
+    def replace(self, entries: Sequence[Entry]) -> None:
+        """Rewrite rows by path, with their star and their place in the order; add those that are new."""
+        with self._database.write() as db:
+            for entry in entries:
+                old = db.execute("SELECT number, starred FROM pictures WHERE path = ?", (entry.picture.path,)).fetchone()
+                if old is None:
+                    _insert(db, entry)
+                    continue
+                db.execute("DELETE FROM pictures WHERE number = ?", (old["number"],))
+                picture = entry.picture.model_copy(update={"starred": bool(old["starred"])})
+                _insert(db, entry._replace(picture=picture), old["number"])
+
+
+def fts_query(query: str) -> str:
+    """Every word must be there, as a beginning; empty when there is nothing to look for. Safe for any text.
+
+    Words are quoted, so no character in them is taken for the query language; the index's tokenizer splits them as it
+    split the prompts.
+    """
+    text = query[:LONGEST_QUERY].replace("\0", " ").encode("utf-8", "replace").decode()
+    words = [word for word in text.split() if any(mark.isalnum() for mark in word)]
+    return " ".join('"' + word.replace('"', " ") + '"*' for word in words[:MOST_WORDS])
+
+
+def _insert(db: sqlite3.Connection, entry: Entry, number: int | None = None) -> None:
+    """A copy of a file says what its original says: it gets an id of its own, and no job."""
+    picture = entry.picture
+    job = picture.job_id
+    if job is not None and db.execute("SELECT 1 FROM pictures WHERE job_id = ? AND picture_index = ?", (job, picture.index)).fetchone():
+        job = None
+    taken = db.execute("SELECT 1 FROM pictures WHERE id = ?", (picture.id,)).fetchone()
+    row = picture.model_dump(exclude={"index"}) | {
+        "number": number,
+        "id": secrets.token_hex(16) if taken else picture.id,
+        "job_id": job,
+        "picture_index": picture.index,
+        "parameters": entry.parameters,
+        "request": entry.request,
+    }
+    db.execute(f"INSERT INTO pictures ({', '.join(row)}) VALUES ({', '.join(f':{name}' for name in row)})", row)
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _picture(row: sqlite3.Row) -> Picture:
+    return Picture(
+        id=row["id"],
+        job_id=row["job_id"],
+        index=row["picture_index"],
+        owner=row["owner"],
+        path=row["path"],
+        width=row["width"],
+        height=row["height"],
+        bytes=row["bytes"],
+        seed=row["seed"],
+        checkpoint=row["checkpoint"],
+        prompt=row["prompt"],
+        negative_prompt=row["negative_prompt"],
+        created_at=row["created_at"],
+        starred=bool(row["starred"]),
+        trashed_at=row["trashed_at"],
+    )
