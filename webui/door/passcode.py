@@ -20,7 +20,7 @@ Clock = Callable[[], float]
 
 def scrypt(text: str, salt: bytes) -> bytes:
     """32 bytes that are slow to guess from; RFC 7914."""
-    return hashlib.scrypt(text.encode(), salt=salt, n=_SCRYPT_N, r=8, p=1, dklen=32)
+    return hashlib.scrypt(text.encode("utf-8", "surrogatepass"), salt=salt, n=_SCRYPT_N, r=8, p=1, dklen=32)
 
 
 class Passcode:
