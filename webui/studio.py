@@ -221,6 +221,10 @@ class Studio:
         """What a dropped file (Gesso's or A1111's) says about how it was made. Raises `BadImage`, `UserError`."""
         return self.gallery.read_parameters(data, self.library, self.samplers, self.schedules)
 
+    def parse_parameters(self, text: str) -> Parameters:
+        """The same of an infotext that was pasted; any text is at least a prompt."""
+        return self.gallery.parse_text(text, self.library, self.samplers, self.schedules)
+
     def archive(self, picture_ids: Sequence[str]) -> Path:
         """A temporary zip of the pictures; the caller deletes it."""
         return self.gallery.archive(picture_ids)

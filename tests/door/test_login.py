@@ -72,13 +72,11 @@ def test_a_session_that_was_not_ours_to_begin_with_gives_nobodys_name(shared: Do
     assert call(shared, headers=[planted], **LAN).status == 401
 
 
-@pytest.mark.parametrize(
-    "change", [lambda t: t[:-1], lambda t: t + "x", lambda t: t.swapcase(), lambda t: "", lambda t: f'"{t}"', lambda t: t + "\x00"]
-)
-def test_a_tampered_cookie_opens_nothing(shared: Door, change) -> None:
+def test_a_tampered_cookie_opens_nothing(shared: Door) -> None:
     name, value = cookie(log_in(shared))
     token = value.rpartition("=")[2]
-    assert call(shared, headers=[(name, f"gesso_7860={change(token)}")], **LAN).status == 401
+    for changed in (token[:-1], token + "x", token.swapcase(), "", f'"{token}"', token + "\x00"):
+        assert call(shared, headers=[(name, f"gesso_7860={changed}")], **LAN).status == 401
 
 
 def test_a_cookie_of_another_port_is_not_looked_at(shared: Door) -> None:
@@ -102,9 +100,10 @@ def test_guessing_ends_in_a_wait_even_with_the_right_passcode(shared: Door) -> N
     assert answer.header("retry-after") == "1"
 
 
-@pytest.mark.parametrize(
-    "path", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/a\r\nset-cookie: x=1", "", "/login"]
-)
+ELSEWHERE = ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/a\r\nset-cookie: x=1", "", "/login"]
+
+
+@pytest.mark.parametrize("path", ELSEWHERE)
 def test_login_leads_nowhere_else(shared: Door, path: str) -> None:
     assert log_in(shared, next=path).header("location") == "/"
 
@@ -138,9 +137,10 @@ def test_the_person_at_this_machine_is_the_host(shared: Door) -> None:
     assert json.loads(call(shared).body) == {"name": HOST.name, "host": True, "id": HOST.id}
 
 
-@pytest.mark.parametrize(
-    "header", ["x-forwarded-for", "forwarded", "via", "x-real-ip", "x-forwarded-proto", "x-forwarded-host", "cf-connecting-ip"]
-)
+PROXY = ["x-forwarded-for", "forwarded", "via", "x-real-ip", "x-forwarded-proto", "x-forwarded-host", "cf-connecting-ip"]
+
+
+@pytest.mark.parametrize("header", PROXY)
 def test_behind_a_proxy_nobody_is(shared: Door, header: str) -> None:
     assert call(shared, headers=[(header, "127.0.0.1")]).status == 401
 

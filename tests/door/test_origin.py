@@ -19,8 +19,8 @@ def test_this_machines_names_are_answered(local: Door, host: str) -> None:
     "host",
     [
         None, "", "evil.example", "evil.example:7860", "localhost.evil.example", "127.0.0.1.evil.example", "127.0.0.2", "0.0.0.0:7860",
-        "192.168.1.5", "localhost:7860@evil.example", "localhost/evil", "localhost evil", "[::1", "::1", "local\x00host", "2130706433", "0x7f.1",
-        "studio.example", "[::ffff:127.0.0.2]",
+        "192.168.1.5", "localhost:7860@evil.example", "localhost/evil", "localhost evil", "[::1", "::1", "local\x00host", "2130706433",
+        "0x7f.1", "studio.example", "[::ffff:127.0.0.2]",
     ],
 )  # fmt: skip
 def test_other_names_are_not(local: Door, host: str | None) -> None:

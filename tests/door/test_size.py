@@ -1,7 +1,7 @@
 import asyncio
 
 import pytest
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 
 from tests.door.wire import HERE, call, converse, scope_of
@@ -33,7 +33,7 @@ def test_an_app_that_answers_a_broken_body_has_its_answer_replaced() -> None:
         request = Request(scope, receive)
         try:
             await request.body()
-        except Exception:
+        except ClientDisconnect:
             await PlainTextResponse("bad request", 400)(scope, receive, send)
 
     scope = scope_of("POST", "/api/x", [("host", "localhost")], HERE, ("127.0.0.1", 7860))

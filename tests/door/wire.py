@@ -53,6 +53,7 @@ async def converse(app: ASGIApp, scope: dict[str, Any], body: Iterable[bytes] = 
         if parts:
             return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
         await asyncio.sleep(3600)
+        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         sent.append(message)
