@@ -204,7 +204,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         command = read_command(argv, OPTIONS, os.environ)
         if command.action == "help":
-            print(help_text(OPTIONS))
+            print(help_text(OPTIONS), flush=True)
             return 0
         if command.port is not None:
             check_port(command.host, command.port)
@@ -218,6 +218,9 @@ def main(argv: Sequence[str]) -> int:
     except Stop as stop:
         print(stop, file=sys.stderr)
         return 1
+    except BrokenPipeError:  # as with `--help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("\nStopped. Start again to go on.", file=sys.stderr)
         return 130

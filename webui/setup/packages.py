@@ -51,7 +51,8 @@ _CAUSES = (  # what pip prints, what that means, what to try, whether another in
         True,
     ),
     (
-        r"No matching distribution|Could not find a version|Failed building wheel|Microsoft Visual C\+\+|subprocess-exited-with-error",
+        r"No matching distribution|Could not find a version|conflicting dependencies|Failed building wheel|Microsoft Visual C\+\+"
+        r"|subprocess-exited-with-error",
         "The package index has no ready-made package for Python {python} on {system}.",
         "Start with Python 3.11, 3.12 or 3.13: python3.12 launch.py",
         True,
@@ -64,14 +65,15 @@ def explain(output: str, room: float) -> Failure:
     """The one line of pip's `output` that matters, what it means and what to try."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line for line in lines if line.startswith(("ERROR:", "OSError", "error:"))]
-    line = errors[0] if errors else lines[-1] if lines else "nothing"
-    # "from versions: none" is also what pip ends with when no index answered: the retries above that line tell.
-    text = "\n".join(errors) if errors and "from versions: none" not in line else output
+    # What pip says in the end when no index answered is "no such version" or "conflict": the retries above that tell.
+    vague = not errors or re.search("from versions: none|conflicting dependencies", errors[0])
     fills = {"room": f"{room:g}", "python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
     for pattern, what, way_out, elsewhere in _CAUSES:
-        if re.search(pattern, text):
-            return Failure(what.format(**fills), way_out.format(**fills), line, elsewhere)
-    return Failure("pip could not install the packages.", "The log says more; python launch.py --reinstall begins anew.", line)
+        for line in lines if vague else errors:
+            if re.search(pattern, line):
+                return Failure(what.format(**fills), way_out.format(**fills), line[:300], elsewhere)
+    last = errors[0] if errors else lines[-1] if lines else "nothing"
+    return Failure("pip could not install the packages.", "The log says more; python launch.py --reinstall begins anew.", last[:300])
 
 
 class Progress:
