@@ -35,10 +35,11 @@ MIGRATIONS: tuple[str, ...] = (
         request TEXT, created_at REAL NOT NULL, starred INTEGER NOT NULL DEFAULT 0, trashed_at REAL
     );
     CREATE UNIQUE INDEX pictures_once ON pictures (job_id, picture_index) WHERE job_id IS NOT NULL;
-    CREATE INDEX pictures_recent ON pictures (created_at DESC, number DESC) WHERE trashed_at IS NULL;
-    CREATE INDEX pictures_starred ON pictures (created_at DESC, number DESC) WHERE trashed_at IS NULL AND starred = 1;
+    CREATE INDEX pictures_recent ON pictures (number) WHERE trashed_at IS NULL;
+    CREATE INDEX pictures_starred ON pictures (number) WHERE trashed_at IS NULL AND starred = 1;
+    CREATE INDEX pictures_trashed ON pictures (number) WHERE trashed_at IS NOT NULL;
     CREATE VIRTUAL TABLE pictures_text USING fts5 (
-        prompt, negative_prompt, checkpoint, content='pictures', content_rowid='number', tokenize='unicode61'
+        prompt, negative_prompt, checkpoint, content='pictures', content_rowid='number', tokenize='unicode61', prefix='1 2 3'
     );
     CREATE TRIGGER pictures_added AFTER INSERT ON pictures BEGIN
         INSERT INTO pictures_text (rowid, prompt, negative_prompt, checkpoint)
