@@ -107,6 +107,7 @@ class Studio:
             job = self._jobs.add(request.model_copy(update={"sampling": sampling}), owner)
             self._bus.publish(Changed(job))
         self._dispatcher.wake()
+        self.library.hash_soon(record)  # its pictures will name it; a large file takes seconds
         return job
 
     def _check_room(self, owner: Person) -> None:
@@ -215,7 +216,7 @@ class Studio:
         return self.gallery.restore(picture_ids)
 
     def parameters_of(self, picture_id: str) -> Parameters:
-        return self.gallery.parameters(picture_id)
+        return self.gallery.parameters(picture_id, self.samplers, self.schedules)
 
     def read_parameters(self, data: bytes) -> Parameters:
         """What a dropped file (Gesso's or A1111's) says about how it was made. Raises `BadImage`, `UserError`."""

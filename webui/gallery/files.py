@@ -109,6 +109,13 @@ class Files:
             source.unlink(missing_ok=True)
             sync_folder(target.parent)
 
+    def untwin(self, path: str, *, keep_trashed: bool) -> None:
+        """End a move that was cut short after the file had got its second name; two different files both stay."""
+        twins = self._place(path, False), self._place(path, True)
+        with storage_errors(self.outputs):
+            if twins[0].samefile(twins[1]):
+                twins[not keep_trashed].unlink()
+
     def delete(self, path: str, *, trashed: bool) -> None:
         """For good; a file that is gone already is fine. Raises `StorageError`."""
         with storage_errors(self.outputs):

@@ -156,7 +156,7 @@ class Gallery:
         try:
             for picture in pictures:
                 (self._files.restore if trashed_at is None else self._files.trash)(picture.path)
-                moved.append(picture.id)
+                moved.append(picture.path)
         finally:
             self._index.set_trashed(moved, trashed_at)
 
@@ -166,18 +166,19 @@ class Gallery:
         for picture in gone:
             self._files.delete(picture.path, trashed=True)
             self._thumbnails.forget(picture.id)
-        self._index.remove(picture.id for picture in gone)
+        self._index.remove(picture.path for picture in gone)
         return len(gone)
 
     # --- how a picture was made ---
 
-    def parameters(self, picture_id: str) -> Parameters:
+    def parameters(self, picture_id: str, samplers: Registry[SamplerInfo], schedules: Registry[ScheduleInfo]) -> Parameters:
         """The request that makes this picture again. Raises `NotFound`."""
-        parameters, request = self._index.texts(picture_id)
+        names = Names(self._library, samplers, schedules)
         picture = self.get(picture_id)
+        parameters, request = self._index.texts(picture_id)
         if request is None or picture.seed is None:
-            return from_text(parameters, Names(self._library))
-        return from_origin(json.loads(request), picture.seed, parameters, Names(self._library))
+            return from_text(parameters, names)
+        return from_origin(json.loads(request), picture.seed, parameters, names)
 
     def read_parameters(
         self, data: bytes, library: Library, samplers: Registry[SamplerInfo], schedules: Registry[ScheduleInfo]
@@ -212,21 +213,19 @@ class Gallery:
         and half-written files are removed. Looks at names only, but for what is new.
         """
         self._files.sweep()
-        rows = self._index.places()
+        rows, binned_rows = self._index.paths(), {picture.path for picture in self._index.trashed()}
         live, binned = set(self._files.walk()), set(self._files.walk(trashed=True))
-        now = time.time()
-        for trashed, here, there in ((True, binned, live), (False, live, binned)):
-            strayed = [row[0] for path, row in rows.items() if row[1] is not trashed and path in here and path not in there]
-            if strayed:
-                self._index.set_trashed(strayed, now if trashed else None)
-        gone = [row[0] for path, row in rows.items() if path not in live and path not in binned]
+        for path in live & binned & rows:
+            self._files.untwin(path, keep_trashed=path in binned_rows)
+        strayed = (binned - live) & (rows - binned_rows), (live - binned) & binned_rows
+        for paths, trashed_at in zip(strayed, (time.time(), None), strict=True):
+            if paths:
+                self._index.set_trashed(paths, trashed_at)
+        gone = rows - live - binned
         if gone:
             log.info("%d pictures were deleted outside Gesso and leave the gallery.", len(gone))
             self._index.remove(gone)
-        new = [(path, False) for path in live if path not in rows] + [
-            (path, True) for path in binned if path not in rows and path not in live
-        ]
-        return self._index_files(new)
+        return self._index_files([(path, False) for path in live - rows] + [(path, True) for path in binned - live - rows])
 
     def rebuild(self) -> int:
         """Read every file again, as if there were no index; stars stay. Returns how many pictures there are.

@@ -3,7 +3,7 @@
 import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from webui.core.errors import NotFound
 from webui.core.picture import Picture
@@ -39,36 +39,18 @@ class Index:
 
     def search(self, query: str, window: tuple[int, int], *, starred: bool, trashed: bool) -> tuple[list[Picture], int]:
         """The pictures of `window` (limit, offset), newest first, and how many match in all."""
-        state = "trashed_at IS NOT NULL" if trashed else "trashed_at IS NULL"
-        state += " AND starred = 1" if starred else ""
-        if not query.strip():
-            rows = self._database.read(f"SELECT {COLUMNS} FROM pictures WHERE {state} ORDER BY number DESC LIMIT ? OFFSET ?", window)
-            return [_picture(row) for row in rows], self._count(f"SELECT count(*) FROM pictures WHERE {state}")
-        words = fts_query(query)
-        if not words:
-            return [], 0
+        numbers = f"SELECT number FROM pictures WHERE {_state(starred, trashed)}"
+        words: tuple[str, ...] = ()
+        if query.strip():
+            numbers = _found(starred, trashed)
+            words = (fts_query(query),)
+            if words == ("",):
+                return [], 0
         rows = self._database.read(
-            f"SELECT {COLUMNS} FROM pictures_text CROSS JOIN pictures ON number = pictures_text.rowid "
-            f"WHERE pictures_text MATCH ? AND {state} ORDER BY pictures_text.rowid DESC LIMIT ? OFFSET ?",
-            (words, *window),
+            f"SELECT {COLUMNS} FROM pictures WHERE number IN ({numbers} ORDER BY number DESC LIMIT ? OFFSET ?) ORDER BY number DESC",
+            (*words, *window),
         )
-        return [_picture(row) for row in rows], self._count_found(words, starred=starred, trashed=trashed)
-
-    def _count(self, sql: str, parameters: tuple[Any, ...] = ()) -> int:
-        return int(self._database.read(sql, parameters)[0][0])
-
-    def _count_found(self, words: str, *, starred: bool, trashed: bool) -> int:
-        """The text index counts its own matches fast; so of the few starred or trashed ones each is looked up, not of all."""
-        few = "SELECT count(*) FROM pictures WHERE {} AND number IN (SELECT rowid FROM pictures_text WHERE pictures_text MATCH ?)"
-        if starred:
-            return self._count(few.format(f"starred = 1 AND trashed_at IS {'NOT ' if trashed else ''}NULL"), (words,))
-        in_trash = self._count(few.format("trashed_at IS NOT NULL"), (words,)) if trashed or self._any_trashed() else 0
-        if trashed:
-            return in_trash
-        return self._count("SELECT count(*) FROM pictures_text WHERE pictures_text MATCH ?", (words,)) - in_trash
-
-    def _any_trashed(self) -> bool:
-        return bool(self._database.read("SELECT 1 FROM pictures WHERE trashed_at IS NOT NULL LIMIT 1"))
+        return [_picture(row) for row in rows], int(self._database.read(f"SELECT count(*) FROM ({numbers})", words)[0][0])
 
     def get(self, picture_id: str) -> Picture:
         """Raises `NotFound`."""
@@ -104,21 +86,20 @@ class Index:
             db.execute("UPDATE pictures SET starred = ? WHERE id = ?", (starred, _storable(picture_id)))
         return self.get(picture_id)
 
-    def set_trashed(self, picture_ids: Iterable[str], at: float | None) -> None:
+    def set_trashed(self, paths: Iterable[str], at: float | None) -> None:
         with self._database.write() as db:
-            db.executemany("UPDATE pictures SET trashed_at = ? WHERE id = ?", [(at, picture_id) for picture_id in picture_ids])
+            db.executemany("UPDATE pictures SET trashed_at = ? WHERE path = ?", [(at, path) for path in paths])
 
     def trashed(self) -> list[Picture]:
         return [_picture(row) for row in self._database.read(f"SELECT {COLUMNS} FROM pictures WHERE trashed_at IS NOT NULL")]
 
-    def remove(self, picture_ids: Iterable[str]) -> None:
+    def remove(self, paths: Iterable[str]) -> None:
         with self._database.write() as db:
-            db.executemany("DELETE FROM pictures WHERE id = ?", [(picture_id,) for picture_id in picture_ids])
+            db.executemany("DELETE FROM pictures WHERE path = ?", [(path,) for path in paths])
 
-    def places(self) -> dict[str, tuple[str, bool]]:
-        """path → (id, whether trashed), of every row."""
-        rows = self._database.read("SELECT path, id, trashed_at IS NOT NULL FROM pictures")
-        return {row[0]: (row[1], bool(row[2])) for row in rows}
+    def paths(self) -> set[str]:
+        """Of every row; read from an index that holds nothing else."""
+        return {row[0] for row in self._database.read("SELECT path FROM pictures")}
 
     def replace(self, entries: Sequence[Entry]) -> None:
         """Rewrite rows by path, with their star and their place in the order; add those that are new."""
@@ -131,6 +112,21 @@ class Index:
                 db.execute("DELETE FROM pictures WHERE number = ?", (old["number"],))
                 picture = entry.picture.model_copy(update={"starred": bool(old["starred"])})
                 _insert(db, entry._replace(picture=picture), old["number"])
+
+
+def _state(starred: bool, trashed: bool) -> str:
+    """A condition on rows for which there is an index of numbers alone."""
+    return f"trashed_at IS {'NOT ' if trashed else ''}NULL{' AND starred = 1' if starred else ''}"
+
+
+def _found(starred: bool, trashed: bool) -> str:
+    """The numbers of rows with the words. Few rows are starred or in the trash: each match is held against those, in memory.
+
+    The plus keeps SQLite from asking the text index about them one by one; no match's row is read.
+    """
+    few = f"IN (SELECT number FROM pictures WHERE {_state(starred, trashed)})"
+    others = f"NOT IN (SELECT number FROM pictures WHERE {_state(False, True)})"
+    return f"SELECT rowid AS number FROM pictures_text WHERE pictures_text MATCH ? AND +rowid {few if starred or trashed else others}"
 
 
 def fts_query(query: str) -> str:

@@ -36,11 +36,11 @@ class Parameters(Frozen):
 
 
 class Names(NamedTuple):
-    """Where names in a text are looked up; without registries any sampler and schedule is taken at its word."""
+    """Where names in a text are looked up."""
 
     library: Library
-    samplers: Registry[SamplerInfo] | None = None
-    schedules: Registry[ScheduleInfo] | None = None
+    samplers: Registry[SamplerInfo]
+    schedules: Registry[ScheduleInfo]
 
 
 class _Draft:
@@ -151,10 +151,6 @@ def _put_size(draft: _Draft, said: Infotext) -> None:
 
 def _put_sampler(draft: _Draft, sampler: str, schedule: str, names: Names) -> None:
     """Also the older joined names: “DPM++ 2M Karras” is the sampler DPM++ 2M with the schedule Karras."""
-    if names.samplers is None or names.schedules is None:
-        draft.put("sampling.sampler", sampler)
-        draft.put("sampling.schedule", schedule)
-        return
     if sampler not in names.samplers:
         for one, rest in _split(sampler, names.schedules):
             if rest in names.samplers:

@@ -27,6 +27,7 @@ class Library:
         self._models = models_dir
         self._hashes = Hashes(hash_file)
         self._lock = threading.Lock()
+        self._hashing: set[Path] = set()
         self._walked_at = float("-inf")
         self._seen = Walk((), ())
         self._times: tuple[int, ...] = ()
@@ -91,14 +92,22 @@ class Library:
 
     def hash_soon(self, record: ModelRecord) -> None:
         """Hash in the background, so that it is known when the first picture is saved; returns at once."""
-        if self._hashes.known(_weights(record)) is None and record.path.exists():
-            threading.Thread(target=self._hash_quietly, args=(record,), name="hash", daemon=True).start()
+        if record.sha256 is not None or self._hashes.known(_weights(record)) is not None:
+            return
+        with self._lock:
+            if record.path in self._hashing:
+                return
+            self._hashing.add(record.path)
+        threading.Thread(target=self._hash_quietly, args=(record,), name="hash", daemon=True).start()
 
     def _hash_quietly(self, record: ModelRecord) -> None:
         try:
             self.hash(record)
         except LoadFailed:
             return  # whoever needs the hash asks for it again and is told then
+        finally:
+            with self._lock:
+                self._hashing.discard(record.path)
 
     def _fresh(self) -> bool:
         return time.monotonic() - self._walked_at < LOOK_AGAIN and self._times == _times(self._seen.folders)
