@@ -1,0 +1,194 @@
+"""Real processes killed at random moments and at every dangerous one: no job lost, no picture twice, seeds and order kept."""
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.jobs.crash_child import POINTS
+from webui.core.job import Status
+from webui.database import Database
+from webui.engine.fake import colour
+from webui.jobs.store import MAX_ATTEMPTS, JobStore
+
+ROOT = Path(__file__).parent.parent.parent
+SOON = 120.0  # seconds; starting on a busy machine takes some
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kill -9 is of POSIX")
+
+
+class Server:
+    """One run of `crash_child`; `saved` and `accepted` are what it said until it was killed."""
+
+    def __init__(self, folder: Path, point: str | None = None) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.jobs.crash_child", str(folder), *([point] if point else [])],
+            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+        )  # fmt: skip
+        self.lines: list[str] = []
+        self._told = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._told:
+                self.lines.append(line.strip())
+                self._told.notify_all()
+        with self._told:
+            self.lines.append("dead")
+            self._told.notify_all()
+
+    def heard(self, word: str) -> list[list[str]]:
+        with self._told:
+            return [line.split() for line in self.lines if line.split()[0] == word]
+
+    def until(self, word: str, times: int = 1) -> None:
+        """Until it said `word` so often, or died."""
+        with self._told:
+            waited = self._told.wait_for(lambda: "dead" in self.lines or sum(line.split()[0] == word for line in self.lines) >= times, SOON)
+        assert waited, (word, self.lines)
+
+    def add(self, count: int, seed: int) -> None:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(f"add {count} {seed}\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            self.until("dead")
+
+    def kill(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.end()
+
+    def end(self) -> None:
+        assert self.process.wait(SOON) == -signal.SIGKILL
+        self._reader.join(SOON)
+
+    def stop(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write("stop\n")
+        self.process.stdin.close()
+        assert self.process.wait(SOON) == 0
+        self._reader.join(SOON)
+
+
+class Story:
+    """A folder, the servers that ran on it, and what was promised to whom."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.servers: list[Server] = []
+        self.seed = 1000
+
+    def start(self, point: str | None = None) -> Server:
+        self.servers.append(Server(self.folder, point))
+        return self.servers[-1]
+
+    def add(self, server: Server, count: int) -> None:
+        server.add(count, self.seed)
+        self.seed += 100
+
+    def finish(self) -> None:
+        """A last run, undisturbed, until nothing is left to do."""
+        server = self.start()
+        server.until("idle")
+        server.stop()
+
+    def check(self) -> None:
+        accepted = [line[1:] for server in self.servers for line in server.heard("accepted")]
+        database = Database(self.folder / "gesso.sqlite3")
+        store = JobStore(database)
+        jobs = {job.id: job for job in reversed(store.list(limit=100_000))}
+        rows = database.read("SELECT * FROM pictures ORDER BY number")
+        integrity = database.read("PRAGMA integrity_check")[0][0]
+        database.close()
+        assert integrity == "ok"
+
+        assert [job_id for job_id, _, _ in accepted] == [job_id for job_id in jobs if job_id in {line[0] for line in accepted}]
+        assert {job.status for job in jobs.values()} == {Status.DONE}, [job.error for job in jobs.values() if job.error]
+        made = [(row["job_id"], row["picture_index"], row["seed"]) for row in rows]
+        assert made == [
+            (job.id, index, job.request.sampling.seed + index) for job in jobs.values() for index in range(job.request.count)
+        ], "as if nothing had happened: every picture once, in the jobs' order, with the seeds of an uninterrupted run"
+        for job_id, count, seed in accepted:
+            assert (jobs[job_id].request.count, jobs[job_id].request.sampling.seed) == (int(count), int(seed))
+
+        files = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.png")}
+        assert files == {row["path"] for row in rows}
+        for row in rows:
+            with Image.open(self.folder / row["path"]) as image:
+                image.load()
+                assert image.getpixel((0, 0)) == colour(row["seed"])
+        assert not [path.name for path in self.folder.rglob("*.part")]
+
+
+@pytest.fixture
+def story(tmp_path: Path) -> Iterator[Story]:
+    told = Story(tmp_path)
+    yield told
+    for server in told.servers:
+        if server.process.poll() is None:
+            server.process.kill()
+        server.process.wait()
+
+
+def test_killed_at_every_dangerous_point(story: Story) -> None:
+    """One life after another, each ending at another point, all on the same folder."""
+    server = story.start()
+    story.add(server, 2)
+    story.add(server, 3)
+    server.until("saved")
+    server.kill()
+    for point in POINTS:
+        server = story.start(point)
+        story.add(server, 2)
+        server.until("dead")
+        server.end()
+    story.finish()
+    story.check()
+
+
+def kill_at_random(story: Story, kills: int, chance: random.Random) -> None:
+    """Kill the server again and again while jobs come in; never three times within one picture, which would end the job."""
+    fruitless = 0
+    for _ in range(kills):
+        server = story.start()
+        for _ in range(chance.randint(0, 2)):
+            story.add(server, chance.randint(1, 4))
+        if chance.random() < 0.15:
+            time.sleep(chance.uniform(0, 0.5))  # perhaps before it is up
+        else:
+            server.until("ready")
+            time.sleep(chance.uniform(0, 0.25))
+        if fruitless >= MAX_ATTEMPTS - 1:
+            server.until("idle" if server.heard("idle") else "saved")
+        server.kill()
+        fruitless = 0 if server.heard("saved") else fruitless + 1
+    story.finish()
+    story.check()
+
+
+def test_killed_at_random(story: Story) -> None:
+    chance = random.Random()
+    seed = chance.randrange(2**32)
+    chance.seed(seed)
+    print(f"seed {seed}")  # noqa: T201  # shown when the test fails
+    kill_at_random(story, 6, chance)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_killed_a_hundred_times(story: Story) -> None:
+    chance = random.Random()
+    seed = chance.randrange(2**32)
+    chance.seed(seed)
+    print(f"seed {seed}")  # noqa: T201  # shown when the test fails
+    kill_at_random(story, 100, chance)
