@@ -54,12 +54,8 @@ class Dispatcher:
     # --- from outside ---
 
     def start(self) -> None:
-        """Put right what a crash left, then begin to work. The gallery must have found its files before.
-
-        Extensions are told every event of the bus from here on.
-        """
+        """Put right what a crash left, then begin to work. The gallery must have found its files before."""
         self._store.recover()
-        self._bus.listen_apart(self._extensions.on_event)
         for thread in self._threads:
             thread.start()
 
