@@ -58,7 +58,7 @@ def test_a_broken_extension_is_named_and_skipped_and_the_rest_start(write, code:
     extensions = Extensions((), folder)
     broken, whole = extensions.report
     assert (broken.name, broken.status, whole.status) == ("broken", "skipped", "loaded")
-    assert reason in broken.reason
+    assert reason in broken.problem
     assert [row.id for row in extensions.samplers()] == ["Mine"]
 
 
@@ -72,7 +72,7 @@ def test_a_folder_without_code_and_one_with_a_bad_name_are_reported(tmp_path: Pa
 def test_a_hook_without_its_mark_is_pointed_out(write) -> None:
     (row,) = Extensions((), write("shy", "def on_event(event): pass")).report
     assert row.status == "troubled"
-    assert "on_event is not marked with @hookimpl" in row.reason
+    assert "on_event is not marked with @hookimpl" in row.problem
 
 
 def test_submodules_are_importable_and_the_description_is_the_docstring(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_listener_that_keeps_failing_is_told_nothing_more(write) -> None:
     import gesso_extensions.bad as bad  # importable once it was found
 
     assert len(bad.calls) == MAX_FAILURES
-    assert "told nothing more" in extensions.report[0].reason
+    assert "told nothing more" in extensions.report[0].problem
 
 
 def test_routes_carry_their_owner_and_a_failing_one_is_left_out(write) -> None:
@@ -149,4 +149,4 @@ def test_routes_carry_their_owner_and_a_failing_one_is_left_out(write) -> None:
     folder = write("b", "@hookimpl\ndef register_routes(): raise RuntimeError('no')")
     extensions = Extensions((), folder)
     assert extensions.routes() == [("a", "router")]
-    assert "register_routes failed" in extensions.report[1].reason
+    assert "register_routes failed" in extensions.report[1].problem

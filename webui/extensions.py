@@ -37,12 +37,12 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """How one extension fares, for the Settings tab. `reason` is a sentence, empty when all is well."""
+    """How one extension fares, for the Settings tab. `problem` is a sentence, empty when all is well."""
 
     name: str
     status: Literal["loaded", "troubled", "skipped"]  # troubled: loaded, and something in it went wrong since
     description: str  # the first line of its docstring
-    reason: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +173,13 @@ class Extensions:
         owner = next((owner for owner, row in self._families if row.id == family_id and owner not in self._builtins), None)
         return None if owner is None else self._plugins[owner]
 
-    def tabs(self) -> list[Any]:
-        """`webui.ui.tabs.Tab` rows."""
-        return [row for _, rows in self._registered("register_tabs") for row in rows]
+    def builtin(self, owner: str) -> bool:
+        """Whether `owner` came with the program and not from the folder."""
+        return owner in self._builtins
+
+    def tabs(self) -> list[tuple[str, Any]]:
+        """(name of the extension, `webui.ui.tabs.Tab`)."""
+        return [(owner, row) for owner, rows in self._registered("register_tabs") for row in rows]
 
     def routes(self) -> list[tuple[str, Any]]:
         """(name of the extension, `fastapi.APIRouter`), to be mounted under `/extensions/<name>`."""

@@ -1,0 +1,252 @@
+"""The composition root: lock → database → engine → extensions → studio → API and page → door. The only module that may import all."""
+
+import asyncio
+import dataclasses
+import logging
+import os
+import signal
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Iterable, MutableMapping
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import APIRouter
+
+from webui import api, janitor, logs, ports
+from webui.core.engine import Engine
+from webui.core.registry import Registry
+from webui.database import Database
+from webui.door import Door, Link
+from webui.door.link import qr_lines
+from webui.engine import builtin as engine_builtin
+from webui.engine.fake import FakeEngine
+from webui.extensions import Extensions
+from webui.gallery.gallery import Gallery
+from webui.jobs.bus import Bus
+from webui.jobs.dispatcher import Dispatcher
+from webui.jobs.store import JobStore
+from webui.library.store import Library
+from webui.lockfile import FolderLock
+from webui.settings import DEFAULT_PORT, Settings
+from webui.studio import Studio
+
+_log = logging.getLogger(__name__)
+Say = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Gesso:
+    """The whole program, put together and at work on its queue; only nobody listens yet."""
+
+    settings: Settings
+    studio: Studio
+    door: Door
+    link: Link | None
+
+
+def run(settings: Settings, say: Say) -> int:
+    """Serve until a signal; returns the exit code. Raises `SetupError` with the one sentence that says why it cannot."""
+    harden(settings, os.environ)
+    with FolderLock(settings.outputs) as lock:
+        logs.start(settings.outputs / "logs")
+        with ports.listen(settings.bind, settings.port, DEFAULT_PORT) as socket:
+            port: int = socket.getsockname()[1]
+            gesso = build(settings, port)
+            try:
+                server = Server(gesso.door, ready=lambda: _ready(gesso, lock, port, say))
+                server.run(sockets=[socket])
+            finally:
+                gesso.studio.close()
+    return 0 if server.started else 1
+
+
+def harden(settings: Settings, environment: MutableMapping[str, str]) -> None:
+    """Before gradio and diffusers are imported, also for the engine's process: nothing is sent, nothing fetched, no foreign code run."""
+    fixed = {
+        "GRADIO_ANALYTICS_ENABLED": "False",
+        "GRADIO_TEMP_DIR": str(settings.outputs / ".cache" / "gradio"),
+        "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "TRANSFORMERS_OFFLINE": "1",
+        "DIFFUSERS_DISABLE_REMOTE_CODE": "true",
+        "DO_NOT_TRACK": "1",
+    }
+    environment.update(fixed)
+
+
+def build(settings: Settings, port: int, *, page: bool = True) -> Gesso:
+    """Put everything together. The engine's process starts first: it imports torch while this one imports gradio."""
+    database = Database(settings.database)
+    engines = {settings.device: _engine(settings)}
+    try:
+        extensions = _extensions(settings, page)
+        library = Library(settings.models, extensions.families(), settings.outputs / "hashes.json")
+        gallery = Gallery(settings.outputs, database, library)
+        bus, jobs = Bus(), JobStore(database)
+        dispatcher = Dispatcher(jobs, bus, engines, gallery.save, extensions)
+        studio = Studio(
+            library=library,
+            samplers=Registry("sampler", extensions.samplers()),
+            schedules=Registry("schedule", extensions.schedules()),
+            extensions=extensions,
+            database=database,
+            jobs=jobs,
+            bus=bus,
+            dispatcher=dispatcher,
+            gallery=gallery,
+        )
+        bus.listen_apart(extensions.on_event)
+        link = Link(database, settings.passcode, settings.bind, port) if settings.shared else None
+        app = api.build(studio, link, _sound_routes(extensions))
+        if page:
+            _mount_page(app, studio, settings)
+        dispatcher.start()
+    except BaseException:
+        for engine in engines.values():
+            engine.close()
+        database.close()
+        raise
+    return Gesso(settings, studio, Door(app, link=link, allowed_hosts=settings.allowed_hosts), link)
+
+
+def _engine(settings: Settings) -> Engine:
+    if settings.fake_engine:
+        return FakeEngine(delay=0.02, load_delay=0.3)
+    from webui.engine.process import EngineProcess
+
+    return EngineProcess(settings)
+
+
+def _extensions(settings: Settings, page: bool) -> Extensions:
+    """The built-ins and the folder's."""
+    builtins = [engine_builtin]
+    if page:
+        from webui.ui import builtin as ui_builtin  # here, because gradio takes 2 s to import, and the engine's process starts meanwhile
+
+        builtins.append(ui_builtin)
+    return Extensions(builtins, settings.extensions_folder if settings.extensions else None)
+
+
+def _sound_routes(extensions: Extensions) -> Iterable[tuple[str, APIRouter]]:
+    for owner, router in extensions.routes():
+        if isinstance(router, APIRouter):
+            yield owner, router
+        else:
+            extensions.blame(owner, f"register_routes gives a {type(router).__name__} where a fastapi.APIRouter is needed.")
+
+
+def _mount_page(app: Any, studio: Studio, settings: Settings) -> None:
+    from webui.ui import page
+    from webui.ui.tabs import Tab
+
+    tabs = []
+    for owner, tab in studio.extensions.tabs():
+        if isinstance(tab, Tab):
+            tabs.append(dataclasses.replace(tab, build=_guarded(studio.extensions, owner, tab.build)))
+        else:
+            studio.extensions.blame(owner, f"register_tabs gives a {type(tab).__name__} where a webui.ui.tabs.Tab is needed.")
+    page.mount(app, studio, settings, tabs)
+
+
+def _guarded(extensions: Extensions, owner: str, build: Callable[[Any], None]) -> Callable[[Any], None]:
+    """An extension's tab that fails to build is named, and stays empty; a built-in one stops the start."""
+
+    def guarded(shell: Any) -> None:
+        try:
+            build(shell)
+        except Exception as error:  # the extension edge: the other tabs stand
+            if extensions.builtin(owner):
+                raise
+            extensions.blame(owner, f"Its tab could not be built: {error}", error)
+
+    return guarded
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which tells when it answers, and ends the open streams at a signal so that nothing waits for them."""
+
+    def __init__(self, door: Door, ready: Callable[[], None]) -> None:
+        super().__init__(
+            uvicorn.Config(
+                door,
+                loop="asyncio",
+                http="h11",
+                ws="none",  # nothing of ours speaks it; the door checks it all the same
+                lifespan="on",
+                log_config=None,
+                access_log=False,  # addresses of people and their pictures are nobody's business
+                server_header=False,
+                proxy_headers=False,  # a peer that is believed to be another could be believed to be the host
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._door = door
+        self._ready = ready
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def startup(self, sockets: list[Any] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        await super().startup(sockets=sockets)
+        if self.started:
+            threading.Thread(target=self._ready, name="ready", daemon=True).start()
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Unlike uvicorn's own, leaves the signal at that: what was captured would be raised again before all is closed."""
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._door.close)
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
+
+
+def _ready(gesso: Gesso, lock: FolderLock, port: int, say: Say) -> None:
+    """What is done once the page answers, in a thread of its own."""
+    settings, studio = gesso.settings, gesso.studio
+    host = "127.0.0.1" if settings.bind in ("0.0.0.0", "::") else settings.bind
+    url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    lock.announce(url)
+    for line in greeting(gesso, url):
+        say(line)
+    if settings.browser:
+        webbrowser.open(url)
+    default = studio.default_checkpoint()
+    if default is not None:
+        studio.warm(default.id)
+    janitor.tidy(settings.outputs / ".cache")
+
+
+def greeting(gesso: Gesso, url: str) -> list[str]:
+    """The lines that a start prints: where the page is, where pictures go, what works for it, and who else can come in."""
+    engines = ", ".join(state.label or state.device for state in gesso.studio.capabilities().engines)
+    lines = [
+        f"Gesso is open at {url}",
+        f"  pictures  {gesso.settings.outputs}",
+        f"  engine    {engines}",
+    ]
+    lines += [f"  skipped   extension {row.name}: {row.problem}" for row in gesso.studio.extensions.report if row.status == "skipped"]
+    if gesso.link is not None:
+        lines += _shared_greeting(gesso.link)
+    return [*lines, "Ctrl+C ends it; what is in the queue goes on at the next start."]
+
+
+def _shared_greeting(link: Link) -> list[str]:
+    urls = link.urls()
+    lines = [f"  network   {'  '.join(urls) or 'this machine has no address on a network just now'}"]
+    lines.append(f"  passcode  {link.passcode.text if link.passcode.made else 'the one that was given'}")
+    lines.append("Without the passcode only the login page and /health answer. Nothing is encrypted: share it on a network that you trust.")
+    invitation = link.invitation()
+    if invitation is None:
+        return lines
+    drawn = qr_lines(invitation)
+    if _fits(drawn):
+        lines += ["", *drawn, "Scan it to come in without the passcode. It works once; Settings draws more.", ""]
+    return lines
+
+
+def _fits(drawn: list[str]) -> bool:
+    """Whether the terminal is one, wide enough, and can show half blocks."""
+    if not sys.stdout.isatty() or "utf" not in (sys.stdout.encoding or "").lower():
+        return False
+    return os.get_terminal_size(sys.stdout.fileno()).columns > 2 * len(drawn)
