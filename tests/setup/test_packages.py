@@ -60,6 +60,8 @@ CERTIFICATE = "ERROR: Could not install packages due to an OSError: HTTPSConnect
         (CERTIFICATE, "certificate", CERTIFICATE.strip()),
         ("ERROR: Could not install packages due to an OSError: [WinError 5] Access is denied: 'x.pyd'\n", "cannot be written", None),
         ("ERROR: [Errno 13] Permission denied: '/x'\n", "cannot be written", None),
+        ("ERROR: an OSError: [Errno 2] No such file\nHINT: this system does not have Windows Long Path support\n", "260 letters", None),
+        ("ERROR: [WinError 206] The filename or extension is too long\n", "260 letters", None),
         ("Killed", "not enough memory", "Killed"),
         ("something new\nthat nobody knows\n", "could not install", "that nobody knows"),
         ("", "could not install", "nothing"),

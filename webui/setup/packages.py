@@ -38,6 +38,12 @@ _CAUSES = (  # what pip prints, what that means, what to try, whether another in
         False,
     ),
     (
+        r"Long Path|WinError 206|File name too long",
+        "A file's path is longer than this system allows (on Windows, 260 letters).",
+        r"Move Gesso's folder up, to C:\gesso for example, and start again.",
+        False,
+    ),
+    (
         r"CERTIFICATE_VERIFY_FAILED|SSLError|SSLCertVerificationError",
         "The package index answers with a certificate that this machine does not trust, as behind a company's proxy.",
         "Name the proxy's certificate to pip: pip config set global.cert FILE.pem",
@@ -64,7 +70,7 @@ _CAUSES = (  # what pip prints, what that means, what to try, whether another in
 def explain(output: str, room: float) -> Failure:
     """The one line of pip's `output` that matters, what it means and what to try."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith(("ERROR:", "OSError", "error:"))]
+    errors = [line for line in lines if line.startswith(("ERROR:", "OSError", "error:", "HINT:"))]
     # What pip says in the end when no index answered is "no such version" or "conflict": the retries above that tell.
     vague = not errors or re.search("from versions: none|conflicting dependencies", errors[0])
     fills = {"room": f"{room:g}", "python": platform.python_version(), "system": f"{platform.system()} {platform.machine()}"}
@@ -193,7 +199,7 @@ def install(home: Home, extras: Sequence[str], build: Build, lock: int, out: Tex
         if reachable(TORCH_INDEX + build.folder + "/torch/"):
             sources.insert(0, ["--extra-index-url", TORCH_INDEX + build.folder, f"torch=={torch[1]}+{build.folder}"])
         else:
-            say(out, "torch's own index is out of reach; the one that pip is configured with has to serve.")
+            say(out, "torch's own index is out of reach; what pip is configured with has to serve, though it may be another build.")
     for source in sources:
         options = ("--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--constraint", str(home.constraints))
         progress = Progress("Installing", total, out)
