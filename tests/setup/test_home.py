@@ -66,6 +66,11 @@ def test_a_broken_stamp_counts_as_none(home: Home, text: str) -> None:
     assert not ready(home, Want())
 
 
+def test_a_folder_that_is_not_whole_is_not_ready(home: Home) -> None:
+    home.constraints.unlink()
+    assert not ready(home, Want())
+
+
 def test_no_stamp_is_a_half_finished_set_up(home: Home) -> None:
     home.stamp.unlink()
     assert not ready(home, Want())

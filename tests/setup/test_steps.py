@@ -33,6 +33,7 @@ def says(monkeypatch: pytest.MonkeyPatch, status: int, output: str) -> None:
         (PermissionError(errno.EACCES, "Permission denied", "/opt/gesso/.setup"), "may not write to /opt/gesso/.setup"),
         (OSError(errno.EROFS, "Read-only file system", "/media/cd/.setup"), "may not write to /media/cd/.setup"),
         (OSError(errno.ENOSPC, "No space left on device"), "is full"),
+        (FileNotFoundError(errno.ENOENT, "No such file", "/gesso/pyproject.toml"), "/gesso/pyproject.toml is missing"),
         (OSError(errno.EIO, "Input/output error"), "Input/output error"),
     ],
 )

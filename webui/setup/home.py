@@ -84,7 +84,10 @@ def ready(home: Home, want: Want) -> bool:
     stamp = read_stamp(home)
     if want.afresh or not stamp or not set(want.extras) <= set(stamp["extras"]) or want.torch not in (None, stamp["asked"]):
         return False
-    return bool(stamp["pins"] == pins(home, stamp["extras"])) and venv_problem(home) is None
+    try:
+        return bool(stamp["pins"] == pins(home, stamp["extras"])) and venv_problem(home) is None
+    except OSError:  # a file of Gesso's own is gone: the set-up says which
+        return False
 
 
 def venv_problem(home: Home) -> str | None:

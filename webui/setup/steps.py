@@ -65,6 +65,8 @@ def _os_sentence(home: Home, error: OSError) -> str:
         return f"Gesso may not write to {error.filename or home.root}. Move its folder to a place that is yours, or start as its owner."
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"The disk of {home.root} is full. Free some space and start again; it goes on where it stopped."
+    if isinstance(error, FileNotFoundError):
+        return f"{error.filename} is missing. Fetch Gesso again, into a new folder or with git restore, and start it there."
     return f"Set-up did not finish: {error}. Start again; python launch.py --reinstall begins anew."
 
 
