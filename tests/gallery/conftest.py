@@ -10,6 +10,8 @@ from PIL import Image
 
 from tests.library.weights import FAMILY, single_file
 from webui.core.job import Job, Status
+from webui.core.parts import SamplerInfo, ScheduleInfo
+from webui.core.registry import Registry
 from webui.core.request import GenerationRequest, Sampling
 from webui.database import Database
 from webui.gallery.gallery import Gallery
@@ -48,3 +50,14 @@ def database(outputs: Path) -> Iterator[Database]:
 @pytest.fixture
 def gallery(outputs: Path, database: Database, library: Library) -> Gallery:
     return Gallery(outputs, database, library)
+
+
+@pytest.fixture
+def samplers() -> Registry[SamplerInfo]:
+    rows = [("Euler", ()), ("Euler a", ("k_euler_a",)), ("DPM++ 2M", ("k_dpmpp_2m",))]
+    return Registry("sampler", [SamplerInfo(id=name, aliases=aliases, implementation="X") for name, aliases in rows])
+
+
+@pytest.fixture
+def schedules() -> Registry[ScheduleInfo]:
+    return Registry("schedule", [ScheduleInfo(id=name) for name in ("Automatic", "Karras", "Exponential", "SGM Uniform")])

@@ -5,6 +5,7 @@ the first, below the outputs folder and with "/".
 """
 
 import errno
+import logging
 import os
 import re
 import secrets
@@ -21,6 +22,8 @@ TRASH, THUMBNAILS, ARCHIVES = ".trash", ".thumbnails", ".archives"
 PART = ".part"
 SUFFIX = ".png"
 _NUMBERED = re.compile(r"(\d{1,9})-.*")
+
+log = logging.getLogger(__name__)
 
 
 class Files:
@@ -133,7 +136,7 @@ class Files:
             except OSError:
                 continue  # gone, or not ours to read
             for entry in entries:
-                if entry.name.startswith("."):
+                if entry.name.startswith(".") or not _is_text(entry.name):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     below.append(folder / entry.name)
@@ -162,6 +165,16 @@ def _appear(source: Path, target: Path) -> bool:
         if target.exists():
             return False
         source.rename(target)
+    return True
+
+
+def _is_text(name: str) -> bool:
+    """Names of other bytes than UTF-8 can be neither stored nor sent."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        log.warning("%r is not in the gallery: its name is not valid text. Rename it.", name)
+        return False
     return True
 
 

@@ -3,6 +3,7 @@
 import json
 import logging
 import secrets
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -78,7 +79,7 @@ class Gallery:
         )
         try:
             self._index.add([Entry(picture, parameters, job.request.model_dump_json())])
-        except StorageError:
+        except (StorageError, sqlite3.Error):
             self._files.delete(path, trashed=False)  # without its row it would be made, and kept, twice
             raise
         self._thumbnail_now(picture, image)

@@ -25,9 +25,9 @@ class Origin(Frozen):
     program: str = VERSION
     id: str = Field(pattern=r"^[0-9a-f]{32}$")
     job: str = Field(min_length=1, max_length=100)
-    index: int = Field(ge=0)
+    index: int = Field(ge=0, lt=2**31)
     owner: str = Field(max_length=100)
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, lt=2**63)
     created_at: float
     facts: dict[str, str] = Field(default_factory=dict)
     request: dict[str, Any]
