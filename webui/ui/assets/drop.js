@@ -1,0 +1,58 @@
+// A picture dropped anywhere on the page, or pasted into it, fills the form.
+
+import { h } from "./dom.js";
+import { open } from "./chips.js";
+import { ask } from "./net.js";
+import { toast, tried } from "./panels.js";
+import { fill, reuse } from "./pictures.js";
+import { state } from "./state.js";
+
+const veil = h("div", { class: "drop-veil", hidden: true }, h("p", {}, "Drop a picture to use its settings"));
+let inside = 0;
+
+export function start() {
+  document.body.append(veil);
+  const ours = (event) => event.dataTransfer && [...event.dataTransfer.types].some((type) => type === "Files" || type === "application/x-gesso-picture");
+  addEventListener("dragenter", (event) => {
+    if (!ours(event)) return;
+    event.preventDefault();
+    inside += 1;
+    if (event.dataTransfer.types.includes("Files") && !event.dataTransfer.types.includes("application/x-gesso-picture")) veil.hidden = false;
+  });
+  addEventListener("dragleave", (event) => {
+    if (!ours(event)) return;
+    inside = Math.max(0, inside - 1);
+    if (!inside) veil.hidden = true;
+  });
+  addEventListener("dragover", (event) => { if (ours(event)) event.preventDefault(); });
+  addEventListener("drop", (event) => {
+    inside = 0;
+    veil.hidden = true;
+    if (!ours(event)) return;
+    event.preventDefault();
+    event.stopPropagation();
+    const own = event.dataTransfer.getData("application/x-gesso-picture");
+    const known = own && state.recent.find((picture) => picture.id === own);
+    if (known) {
+      if (event.target.closest?.("#txt2img_panel")) reuse(known);
+      return;
+    }
+    const [file] = event.dataTransfer.files;
+    if (file) read(file);
+  }, true);
+  addEventListener("paste", (event) => {
+    const [file] = event.clipboardData?.files ?? [];
+    if (!file) return;
+    event.preventDefault();
+    read(file);
+  });
+}
+
+function read(file) {
+  return tried(async () => {
+    const { draft, notes } = await ask("POST", "parameters", file);
+    open("txt2img");
+    fill(draft, notes);
+    toast(`Settings taken from ${file.name || "the picture"}.`, { seconds: 4 });
+  });
+}

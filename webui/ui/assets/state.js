@@ -1,0 +1,154 @@
+// What the page knows. Changed here only; whoever draws listens.
+
+export const state = {
+  linked: null, // whether the events come; null before the first try
+  you: null,
+  paused: false,
+  notice: null, // {message, level} about the queue as a whole
+  engines: [],
+  jobs: new Map(), // active jobs by id, in the order in which they run
+  progress: new Map(), // latest progress by job
+  preview: new Map(), // latest preview by job, as an address
+  ended: [], // jobs that ended while the page was open, newest first
+  pending: 0, // Generate was pressed, the answer is on its way
+  checkpoints: [],
+  form: {}, // the form's values by field
+  recent: [], // pictures, newest first: the strip
+  view: { kind: "none" }, // none | empty | live {job} | picture {picture}
+  following: true, // the stage goes where the work is
+};
+
+const listeners = new Map();
+
+export function on(names, listener) {
+  for (const name of names.split(" ")) listeners.set(name, [...(listeners.get(name) ?? []), listener]);
+}
+
+export function emit(name, detail) {
+  for (const listener of listeners.get(name) ?? []) listener(detail);
+}
+
+const STRIP = 60; // pictures kept in the strip
+const mine = (job) => !state.you || job.owner === state.you.id;
+export const isMine = mine;
+
+export const active = () => [...state.jobs.values()].sort((a, b) => (a.status === b.status ? a.place - b.place : a.status === "running" ? -1 : 1));
+export const myActive = () => active().filter(mine);
+
+/** The job that the stage shows, or else the one of mine that comes first. */
+export function currentJob() {
+  const shown = state.view.kind === "live" ? state.jobs.get(state.view.job) : null;
+  return shown ?? myActive()[0] ?? null;
+}
+
+export const shownPicture = () => (state.view.kind === "picture" ? state.view.picture : null);
+
+export function show(view, { follow = false } = {}) {
+  state.view = view;
+  state.following = follow || view.kind === "live";
+  emit("view");
+}
+
+export function heard(name, data) {
+  HANDLERS[name](data);
+}
+
+const HANDLERS = {
+  snapshot(data) {
+    state.jobs = new Map(data.jobs.map((job) => [job.id, job]));
+    state.progress = new Map(data.progress.map((progress) => [progress.job_id, progress]));
+    for (const progress of data.progress) keepPreview(progress);
+    Object.assign(state, { paused: data.paused, engines: data.engines, you: data.you });
+    emit("snapshot");
+    emit("queue");
+    emit("engines");
+    follow();
+  },
+  changed({ job, message }) {
+    state.jobs.set(job.id, job);
+    if (job.status === "queued") state.progress.delete(job.id);
+    if (message) state.progress.set(job.id, { ...(state.progress.get(job.id) ?? { job_id: job.id, index: job.made, step: 0, total: job.request.sampling.steps }), message });
+    emit("queue");
+    follow();
+  },
+  progress(progress) {
+    state.progress.set(progress.job_id, progress);
+    keepPreview(progress);
+    emit("progress", progress);
+  },
+  saved({ job_id: id, picture }) {
+    state.preview.delete(id);
+    const job = state.jobs.get(id);
+    if (job) state.jobs.set(id, { ...job, made: Math.max(job.made, picture.index + 1) });
+    if (!state.you || picture.owner === state.you.id) {
+      state.recent = [picture, ...state.recent.filter((other) => other.id !== picture.id)].slice(0, STRIP);
+      emit("recent");
+    }
+    emit("saved", { id, picture });
+  },
+  finished({ job }) {
+    state.jobs.delete(job.id);
+    state.progress.delete(job.id);
+    state.preview.delete(job.id);
+    state.ended = [job, ...state.ended.filter((other) => other.id !== job.id)].slice(0, 100);
+    emit("finished", job);
+    emit("queue");
+    follow();
+  },
+  queue({ paused, message, level }) {
+    state.paused = paused;
+    state.notice = message ? { message, level } : null;
+    emit("queue");
+    emit("notice");
+  },
+  engines({ engines }) {
+    state.engines = engines;
+    emit("engines");
+  },
+};
+
+function keepPreview(progress) {
+  if (progress.preview) state.preview.set(progress.job_id, `data:image/webp;base64,${progress.preview}`);
+}
+
+/** Takes the stage to the running job of mine, unless a hand chose something else. */
+function follow() {
+  if (!state.following) return;
+  const running = myActive()[0];
+  if (running && !(state.view.kind === "live" && state.jobs.has(state.view.job) && state.jobs.get(state.view.job).status === "running")) {
+    show({ kind: "live", job: running.id }, { follow: true });
+  } else if (!running && state.view.kind === "live") {
+    rest();
+  } else {
+    emit("view");
+  }
+}
+
+/** Nothing runs: the latest picture, or the empty stage. */
+export function rest() {
+  const picture = state.recent[0];
+  show(picture ? { kind: "picture", picture } : { kind: "empty" }, { follow: true });
+}
+
+export function linked(yes) {
+  state.linked = yes;
+  emit("linked");
+}
+
+/** A picture was starred, trashed or restored somewhere on the page. */
+export function pictureChanged(picture) {
+  const gone = picture.trashed_at !== null && picture.trashed_at !== undefined;
+  const at = state.recent.findIndex((other) => other.id === picture.id);
+  if (gone && at >= 0) state.recent = state.recent.filter((other) => other.id !== picture.id);
+  else if (at >= 0) state.recent = state.recent.map((other) => (other.id === picture.id ? picture : other));
+  else if (!gone && (!state.you || picture.owner === state.you.id)) {
+    state.recent = [...state.recent, picture].sort((a, b) => b.created_at - a.created_at).slice(0, STRIP);
+  }
+  emit("recent");
+  if (shownPicture()?.id === picture.id) {
+    if (!gone) show({ kind: "picture", picture }, { follow: state.following });
+    else if (state.recent.length) show({ kind: "picture", picture: state.recent[Math.min(Math.max(at, 0), state.recent.length - 1)] });
+    else show({ kind: "empty" }, { follow: true });
+  }
+  emit("picture", picture);
+}

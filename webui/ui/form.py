@@ -1,0 +1,135 @@
+"""The form and what it asks for: values of components ↔ `RequestDraft`. Pure; the components are made in `widgets/fields.py`."""
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from webui.core.errors import UserError
+from webui.core.geometry import Size, size_for_aspect
+from webui.core.records import ModelRecord
+from webui.core.request import RequestDraft
+
+REQUEST_FIELDS: Mapping[str, str] = {  # field of the request → A1111's element id
+    "checkpoint": "setting_sd_model_checkpoint",
+    "prompt": "txt2img_prompt",
+    "negative_prompt": "txt2img_neg_prompt",
+    "width": "txt2img_width",
+    "height": "txt2img_height",
+    "count": "txt2img_batch_count",
+    "batch_size": "txt2img_batch_size",
+    "sampling.sampler": "txt2img_sampling",
+    "sampling.schedule": "txt2img_scheduler",
+    "sampling.steps": "txt2img_steps",
+    "sampling.guidance": "txt2img_cfg_scale",
+    "sampling.seed": "txt2img_seed",
+    "sampling.clip_skip": "txt2img_clip_skip",
+}
+OWN_FIELDS: Mapping[str, str] = {  # what only the page keeps
+    "shape": "txt2img_shape",
+    "seed_fixed": "txt2img_seed_fixed",
+    "applied": "txt2img_applied",
+}
+NO_COMPONENT = {"task": "decided by the tab"}  # fields of the request that have no component, and why
+SHAPES: Mapping[str, tuple[int, int]] = {"1:1": (1, 1), "2:3": (2, 3), "3:2": (3, 2), "16:9": (16, 9)}
+CUSTOM = "Custom"
+FOLLOWING = (
+    "width",
+    "height",
+    "sampling.steps",
+    "sampling.guidance",
+    "sampling.sampler",
+    "sampling.schedule",
+)  # set by a checkpoint's defaults
+
+
+def draft(values: Mapping[str, Any]) -> RequestDraft:
+    """What the form asks for. An open lock leaves the seed to be drawn. Raises `UserError` naming the field at fault."""
+    flat: dict[str, Any] = {name: values[name] for name in REQUEST_FIELDS if values.get(name) not in (None, "")}
+    flat["prompt"] = values.get("prompt") or ""
+    flat["negative_prompt"] = values.get("negative_prompt") or ""
+    if values.get("seed_fixed"):
+        flat["sampling.seed"] = seed_of(values.get("sampling.seed"))
+    else:
+        flat.pop("sampling.seed", None)
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        group, _, field = name.rpartition(".")
+        (nested.setdefault(group, {}) if group else nested)[field] = _whole(value)
+    return RequestDraft.parse(nested)
+
+
+def _whole(value: Any) -> Any:
+    """20.0 → 20: a number field gives floats, and the request is strict about them."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def seed_of(text: object) -> int:
+    """The number in a seed field, which may be grouped by spaces. Raises `UserError`."""
+    digits = "".join(str("" if text is None else text).split())
+    if not digits.isascii() or not digits.isdigit():
+        raise UserError(
+            "A fixed seed must be a whole number from 0 to 4 294 967 295. Unlock it to get a new one each time.", field="sampling.seed"
+        )
+    return int(digits)
+
+
+def shown_seed(seed: int) -> str:
+    """2918447013 → "2 918 447 013", with thin non-breaking groups as people read them."""
+    return f"{seed:,}".replace(",", " ")
+
+
+def values(asked: RequestDraft) -> dict[str, Any]:
+    """The form's values for what a draft names; fields that it leaves open are absent."""
+    plain = asked.model_dump(exclude_none=True)
+    sampling = plain.pop("sampling", {})
+    flat = plain | {f"sampling.{name}": value for name, value in sampling.items()}
+    found = {name: value for name, value in flat.items() if name in REQUEST_FIELDS}
+    if "sampling.seed" in found:
+        found["sampling.seed"] = shown_seed(found["sampling.seed"])
+        found["seed_fixed"] = True
+    return found
+
+
+def defaults(record: ModelRecord) -> dict[str, Any]:
+    """What a checkpoint wants of the fields that follow it."""
+    wanted = record.defaults.model_dump()
+    return {name: wanted[name.rpartition(".")[2]] for name in FOLLOWING}
+
+
+def following(current: Mapping[str, Any], before: ModelRecord | None, after: ModelRecord) -> dict[str, Any]:
+    """New values for the fields that nobody touched: those that still hold what the checkpoint before wanted."""
+    old = defaults(before) if before is not None else {}
+    new = defaults(after)
+    size_untouched = all(_same(current.get(side), old.get(side)) for side in ("width", "height"))
+    changed = {}
+    for name, value in new.items():
+        untouched = size_untouched if name in ("width", "height") else _same(current.get(name), old.get(name))
+        if (before is None or untouched) and not _same(current.get(name), value):
+            changed[name] = value
+    return changed
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other)
+
+
+def size_of(shape: str, record: ModelRecord | None) -> Size | None:
+    """The size that a shape means on a checkpoint: one it was trained at, else one of its native area. None for custom."""
+    if shape not in SHAPES:
+        return None
+    across, down = SHAPES[shape]
+    native = native_size(record)
+    for size in (native, *(record.sizes if record else ())):
+        if Fraction(size.width, size.height) == Fraction(across, down):
+            return size
+    return size_for_aspect(native, across, down)
+
+
+def shape_of(width: float, height: float, record: ModelRecord | None) -> str:
+    """The shape that a size is on a checkpoint, or custom."""
+    return next((shape for shape in SHAPES if size_of(shape, record) == (width, height)), CUSTOM)
+
+
+def native_size(record: ModelRecord | None) -> Size:
+    """What a checkpoint was made for."""
+    return Size(record.defaults.width, record.defaults.height) if record else Size(512, 512)

@@ -1,0 +1,85 @@
+"""The page: top bar and tabs in one `gr.Blocks`, hardened and mounted in our own FastAPI."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+
+from webui.settings import Settings
+from webui.studio import Studio
+from webui.ui import static, tokens
+from webui.ui.tabs import Shell, Tab
+from webui.ui.tabs.text_to_image import NAMES
+from webui.ui.widgets import topbar
+
+MAX_UPLOAD = "64mb"
+SYSTEM_FONTS = ["system-ui", "DejaVu Sans", "sans-serif"]
+
+
+def mount(app: FastAPI, studio: Studio, settings: Settings, tabs: Sequence[Tab]) -> FastAPI:
+    """Add the page at the root of `app`; call it last, since the root swallows every path that is left."""
+    app.include_router(tokens.router(studio))
+    static.serve(app)
+    return gr.mount_gradio_app(
+        app,
+        blocks(studio, settings, tabs),
+        path="/",
+        server_name=settings.bind,
+        footer_links=[],
+        run_history=False,
+        allowed_paths=[],
+        blocked_paths=[str(settings.models), str(settings.outputs), str(settings.data_dir)],
+        show_error=False,
+        max_file_size=MAX_UPLOAD,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        theme=theme(),
+        head=head(settings, tabs),
+    )
+
+
+def blocks(studio: Studio, settings: Settings, tabs: Sequence[Tab]) -> Any:
+    """The whole page. Tabs stand in their order, each in a column of its own that our nav shows or hides."""
+    ordered = sorted(tabs, key=lambda tab: (tab.order, tab.id))
+    names = tuple((tab.id, tab.label) for tab in ordered)
+    with gr.Blocks(title="Gesso", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as made:
+        with gr.Row(elem_id="gesso_top", elem_classes=["top"]):
+            gr.HTML(topbar.brand_and_tabs(names), apply_default_css=False, elem_id="gesso_nav")
+            checkpoint = gr.Dropdown(
+                [],
+                value=None,
+                label="Checkpoint",
+                show_label=False,
+                elem_id="setting_sd_model_checkpoint",
+                container=False,
+                min_width=0,
+                scale=0,
+            )
+            gr.HTML(topbar.chips(), apply_default_css=False, elem_id="gesso_chips")
+        shell = Shell(studio=studio, settings=settings, blocks=made, checkpoint=checkpoint, tabs=names)
+        for tab in ordered:
+            with gr.Column(elem_id=f"tab_{tab.id}", elem_classes=["tab"]):
+                tab.build(shell)
+    return made
+
+
+def theme() -> Any:
+    """Gradio's barest theme on system fonts; all colours come from `assets/tokens.css`."""
+    return gr.themes.Base(font=SYSTEM_FONTS, font_mono=["ui-monospace", "monospace"])
+
+
+def head(settings: Settings, tabs: Sequence[Tab]) -> str:
+    """What must be there before the first paint: colours, styles, and the scripts on their way."""
+    first = json.dumps(
+        {"theme": settings.theme, "tab": min(tabs, key=lambda tab: tab.order).id, "fields": NAMES, "shared": settings.shared}
+    )
+    styles = "".join(f'<link rel="stylesheet" href="{static.address(name)}">' for name in static.STYLES)
+    return (
+        f"<script>window.GESSO={first.replace('<', chr(92) + 'u003c')}</script>"
+        f'<script src="{static.address("first.js")}"></script>{styles}'
+        f'<script type="module" src="{static.address("main.js")}"></script>'
+        f'<link rel="icon" type="image/svg+xml" href="{static.address("mark.svg")}">'
+    )
