@@ -274,6 +274,20 @@ def test_recover_ends_what_was_being_cancelled(store: JobStore, database: Databa
     assert job.status is Status.CANCELLED
 
 
+def test_a_request_of_another_version_fails_at_start_and_can_still_be_listed(store: JobStore, database: Database) -> None:
+    a, b, c = add(store, "a", "b", "c")
+    take(store)
+    with database.write() as db:
+        for job in (a, b):
+            newer = job.request.model_dump_json()[:-1] + ', "loras": ["x"]}'
+            db.execute("UPDATE jobs SET request = ? WHERE id = ?", (newer, job.id))
+    again = JobStore(database)
+    again.recover()
+    assert [(job.status, job.request.prompt) for job in again.list()] == [("queued", "c"), ("failed", "b"), ("failed", "a")]
+    assert "another version" in (again.get(b.id).error or "")
+    assert take(again).id == c.id
+
+
 def test_a_clock_that_jumps_changes_no_order(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([2e9, 0.0, 1e9, -5.0, 3e9, 1.0, 0.0, 7.0, 1e10, 0.0])
     monkeypatch.setattr(time, "time", lambda: next(clock))

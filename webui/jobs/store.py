@@ -1,14 +1,17 @@
 """`JobStore`: the durable queue. Every change is one transaction, and the row is the truth."""
 
+import json
 import logging
 import secrets
 import sqlite3
 import threading
 import time
 
+from pydantic import ValidationError
+
 from webui.core.errors import Conflict, NotFound
 from webui.core.job import Job, Person, Status
-from webui.core.request import GenerationRequest
+from webui.core.request import MAX_PROMPT, GenerationRequest
 from webui.database import Database
 
 log = logging.getLogger(__name__)
@@ -44,6 +47,7 @@ _CANCEL = """UPDATE jobs SET cancel_requested = 1,
     finished_at = CASE WHEN status = 'queued' THEN ?1 ELSE finished_at END
     WHERE status IN ('queued', 'running')"""
 
+_FOREIGN = "This job was queued by another version of Gesso, which knew more than this one. Update Gesso and ask again."
 _STOPPED = "Gesso itself was stopped while this job ran."
 
 
@@ -189,9 +193,13 @@ class JobStore:
     def recover(self) -> Jobs:
         """At start, before anything is taken: what was running when the program ended, put back or ended, first taken first.
 
-        A picture that was saved but not yet counted is counted now, so that none is made twice.
+        A picture that was saved but not yet counted is counted now, so that none is made twice. A request that this version
+        cannot read (another one wrote it) fails here, rather than in the dispatcher's hands.
         """
         with self._database.write() as db:
+            rows = db.execute("SELECT id, request FROM jobs WHERE status IN ('queued', 'running')").fetchall()
+            foreign = [(_FOREIGN, time.time(), row["id"]) for row in rows if _read(row["request"]) is None]
+            db.executemany("UPDATE jobs SET status = 'failed', error = ?, finished_at = ?, engine = NULL WHERE id = ?", foreign)
             db.execute("""UPDATE jobs SET attempts = 0, made = 1 + (SELECT max(picture_index) FROM pictures WHERE job_id = jobs.id)
                 WHERE status = 'running' AND made <= (SELECT max(picture_index) FROM pictures WHERE job_id = jobs.id)""")
             jobs = [_job(row) for row in db.execute("SELECT * FROM jobs WHERE status = 'running' ORDER BY place")]
@@ -242,12 +250,26 @@ def _one(rows: Rows, job_id: str) -> Job:
     return _job(rows[0])
 
 
+def _read(text: str) -> GenerationRequest | None:
+    """None where another version had fields that this one has not."""
+    try:
+        return GenerationRequest.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+def _outline(text: str) -> GenerationRequest:
+    """What a list can show of a request that cannot be read."""
+    told = json.loads(text)
+    return GenerationRequest(checkpoint=str(told.get("checkpoint", "?"))[:300] or "?", prompt=str(told.get("prompt", ""))[:MAX_PROMPT])
+
+
 def _job(row: sqlite3.Row) -> Job:
     return Job(
         id=row["id"],
         owner=row["owner"],
         owner_name=row["owner_name"],
-        request=GenerationRequest.model_validate_json(row["request"]),
+        request=_read(row["request"]) or _outline(row["request"]),
         status=Status(row["status"]),
         place=row["place"],
         made=row["made"],
