@@ -53,15 +53,14 @@ MIGRATIONS: tuple[str, ...] = (
 )
 
 
-STORAGE_TROUBLE = {
-    sqlite3.SQLITE_FULL,
-    sqlite3.SQLITE_IOERR,
-    sqlite3.SQLITE_READONLY,
-    sqlite3.SQLITE_CANTOPEN,
-    sqlite3.SQLITE_PERM,
-    sqlite3.SQLITE_NOLFS,
-    sqlite3.SQLITE_BUSY,
-    sqlite3.SQLITE_LOCKED,
+STORAGE_TROUBLE = {  # SQLite's primary result codes that are the disk's fault → the way out
+    sqlite3.SQLITE_FULL: "Free some disk space; what was saved is safe.",
+    sqlite3.SQLITE_IOERR: "Is the disk full, or was it taken away? What was saved is safe.",
+    sqlite3.SQLITE_READONLY: "Give the folder write permission.",
+    sqlite3.SQLITE_CANTOPEN: "Does the folder still exist, and may it be written to?",
+    sqlite3.SQLITE_PERM: "Give the folder write permission.",
+    sqlite3.SQLITE_BUSY: "Another program holds it; close that.",
+    sqlite3.SQLITE_LOCKED: "Another program holds it; close that.",
 }
 
 
@@ -140,11 +139,10 @@ class Database:
                     self._rollback()
                     raise
             except sqlite3.Error as error:
-                if not _is_storage(error):
+                way_out = _way_out(error)
+                if way_out is None:
                     raise
-                raise StorageError(
-                    f"{self.path.name} could not be written: {error}. Free some disk space; what was saved is safe."
-                ) from error
+                raise StorageError(f"{self.path.name} could not be written: {error}. {way_out}") from error
 
     def _rollback(self) -> None:
         if self._writer.in_transaction:  # a full disk may have rolled it back already
@@ -179,15 +177,16 @@ class Database:
             self._idle.clear()
 
 
-def _is_storage(error: sqlite3.Error) -> bool:
-    """Whether the disk is at fault, rather than the statement."""
+def _way_out(error: sqlite3.Error) -> str | None:
+    """What to do where the disk is at fault; None where the statement is."""
     code = getattr(error, "sqlite_errorcode", None)  # absent on errors that Python raises itself
-    return code is not None and code & 0xFF in STORAGE_TROUBLE
+    return None if code is None else STORAGE_TROUBLE.get(code & 0xFF)
 
 
 def _unusable(path: Path, error: sqlite3.Error) -> str:
-    if _is_storage(error):
-        return f"The database {path} cannot be opened: {error}. Is the folder writable and the disk not full?"
+    way_out = _way_out(error)
+    if way_out is not None:
+        return f"The database {path} cannot be opened: {error}. {way_out}"
     return (
         f"The database {path} is damaged ({error}). Move it away and start again: pictures are found again from their files, jobs are not."
     )

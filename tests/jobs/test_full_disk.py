@@ -102,7 +102,7 @@ class Run:
 
 def test_a_disk_that_is_really_full(small_disk: Path) -> None:
     class Filled(Run):
-        says = "ree some"  # picture or database, whichever comes first
+        says = "disk"  # of pictures or of the database, whichever is met first
 
         def fill(self) -> None:
             with (small_disk / "filler").open("wb", buffering=0) as filler, pytest.raises(OSError, match="No space left"):

@@ -202,4 +202,4 @@ class LongQueue(Queue):
 TestQueue = Queue.TestCase
 TestQueue.settings = settings(max_examples=12, stateful_step_count=40, deadline=None)
 TestLongQueue = pytest.mark.long(LongQueue.TestCase)
-TestLongQueue.settings = settings(max_examples=400, stateful_step_count=60, deadline=None)
+TestLongQueue.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
