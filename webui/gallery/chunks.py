@@ -15,6 +15,7 @@ MAX_BYTES = 256 * 1024 * 1024  # of a file that is handed in
 MAX_PIXELS = 64_000_000
 MAX_TEXT = 4 * 1024 * 1024  # bytes of all texts in a file, unpacked
 MAX_CHUNKS = 500_000  # 8 kB each, of the largest file
+MAX_INFOTEXT = 200_000  # characters; ten times the longest prompt
 PNG = b"\x89PNG\r\n\x1a\n"
 
 _EXIF_IFD, _USER_COMMENT = 0x8769, 0x9286

@@ -18,7 +18,7 @@ from webui.core.picture import Picture, PicturePage
 from webui.core.registry import Registry
 from webui.database import Database
 from webui.gallery.archive import make_archive
-from webui.gallery.chunks import read_png
+from webui.gallery.chunks import MAX_INFOTEXT, read_png
 from webui.gallery.files import ARCHIVES, THUMBNAILS, Files
 from webui.gallery.index import BATCH, Entry, Index
 from webui.gallery.metadata import GESSO, PARAMETERS, infotext_of, origin_of, png_info, read_origin
@@ -262,7 +262,7 @@ class Gallery:
             stat = file.stat()
         except OSError as error:
             raise BadImage(f"{PurePosixPath(path).name} cannot be read: {error.strerror}.") from error
-        parameters = said.texts.get(PARAMETERS, "")
+        parameters = said.texts.get(PARAMETERS, "")[:MAX_INFOTEXT]
         origin = read_origin(said.texts.get(GESSO))
         request = origin.request_of() if origin else None
         infotext = parse(parameters)

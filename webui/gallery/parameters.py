@@ -10,7 +10,7 @@ from webui.core.parts import SamplerInfo, ScheduleInfo
 from webui.core.records import ModelRecord
 from webui.core.registry import Registry
 from webui.core.request import MAX_PROMPT, Frozen, RequestDraft
-from webui.gallery.chunks import MAX_TEXT, read_bytes
+from webui.gallery.chunks import MAX_INFOTEXT, read_bytes
 from webui.gallery.metadata import GESSO, PARAMETERS, read_origin
 from webui.library.store import SHORT_HASH, Library
 
@@ -107,7 +107,7 @@ def from_origin(request: Mapping[str, Any], seed: int, infotext: str, names: Nam
 
 def from_text(text: str, names: Names) -> Parameters:
     """Of an infotext; any text is at least a prompt."""
-    text = text[:MAX_TEXT]
+    text = text[:MAX_INFOTEXT]
     said = parse(text)
     draft = _Draft()
     draft.text("prompt", said.prompt)
@@ -191,9 +191,8 @@ def _put_checkpoint(draft: _Draft, name: str, said_hash: str, library: Library) 
         return
     draft.put("checkpoint", record.id)
     if said_hash and record.sha256 and not record.sha256.startswith(said_hash.lower()[:SHORT_HASH]):
-        draft.notes.append(
-            f"“{record.label}” here is another file ({record.sha256[:SHORT_HASH]}) than the one it was made with ({said_hash[:12]})."
-        )
+        hashes = f"{record.sha256[:SHORT_HASH]}, not {said_hash[:SHORT_HASH]}"
+        draft.notes.append(f"“{record.label}” here is another file than the one it was made with ({hashes}).")
 
 
 def _source(said: Infotext) -> str:
