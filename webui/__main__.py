@@ -1,5 +1,7 @@
 """The command line: `python -m webui [options]`. One sentence and exit code 2 where it cannot start."""
 
+import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -28,4 +30,8 @@ def say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # all is closed and durable; taking every module apart would keep the person waiting, for seconds on a busy machine

@@ -22,6 +22,7 @@ from webui.database import Database
 from webui.door import Door, Link
 from webui.door.link import qr_lines
 from webui.engine import builtin as engine_builtin
+from webui.engine.config import EngineConfig
 from webui.engine.fake import FakeEngine
 from webui.extensions import Extensions
 from webui.gallery.gallery import Gallery
@@ -54,6 +55,7 @@ def run(settings: Settings, say: Say) -> int:
         logs.start(settings.outputs / "logs")
         with ports.listen(settings.bind, settings.port, DEFAULT_PORT) as socket:
             port: int = socket.getsockname()[1]
+            say("Gesso is starting …")
             gesso = build(settings, port)
             try:
                 server = Server(gesso.door, ready=lambda: _ready(gesso, lock, port, say))
@@ -117,7 +119,9 @@ def _engine(settings: Settings) -> Engine:
         return FakeEngine(delay=0.02, load_delay=0.3)
     from webui.engine.process import EngineProcess
 
-    return EngineProcess(settings)
+    budget = None if settings.ram_budget is None else int(settings.ram_budget * 1e9)
+    folder = settings.extensions_folder if settings.extensions else None
+    return EngineProcess(EngineConfig(settings.models, settings.device, budget, folder))
 
 
 def _extensions(settings: Settings, page: bool) -> Extensions:

@@ -29,6 +29,7 @@ from webui.core.registry import Registry
 from webui.core.request import GenerationRequest, describe
 
 PACKAGE = "gesso_extensions"  # extensions are imported as `gesso_extensions.<name>`
+OFF = "off"  # a file of this name in its folder switches an extension off
 MAX_FAILURES = 3  # of `on_event`, before an extension hears no more
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Report:
     """How one extension fares, for the Settings tab. `problem` is a sentence, empty when all is well."""
 
     name: str
-    status: Literal["loaded", "troubled", "skipped"]  # troubled: loaded, and something in it went wrong since
+    status: Literal["loaded", "troubled", "skipped", "off"]  # troubled: loaded, and something in it went wrong since
     description: str  # the first line of its docstring
     problem: str = ""
 
@@ -91,6 +92,9 @@ class Extensions:
     def _import(self, folder: Path) -> ModuleType | None:
         """The extension's module, or None with the reason on the report."""
         name = folder.name
+        if (folder / OFF).exists():
+            self._reports[name] = Report(name, "off", "", f"It is switched off. Delete the file “{OFF}” in its folder to switch it on.")
+            return None
         try:
             if _NAME.fullmatch(name) is None:
                 raise _Broken("The folder's name may have letters, digits, - and _ only, and begins with a letter.")
@@ -257,7 +261,7 @@ def _specified() -> list[str]:
 
 
 def _candidates(folder: Path) -> list[Path]:
-    """Sub-folders by name, but hidden ones and those that begin with an underscore (which is how one is switched off)."""
+    """Sub-folders by name, but hidden ones and Python's own (`__pycache__`)."""
     try:
         return sorted(path for path in folder.iterdir() if path.is_dir() and path.name[0] not in "._")
     except FileNotFoundError:
