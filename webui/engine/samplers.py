@@ -1,10 +1,16 @@
-"""The tables of samplers and schedules: pure data under A1111's names and aliases. `solver` gives them their meaning."""
+"""The tables of samplers and schedules: pure data under A1111's names and aliases. `solver` gives them their meaning.
+
+An implementation is a class of diffusers, or of `webui.engine.repaired`, by name.
+"""
 
 from webui.core.parts import SamplerInfo, ScheduleInfo
 
 MULTISTEP = "DPMSolverMultistepScheduler"
 SINGLESTEP = "DPMSolverSinglestepScheduler"
 SDE = {"algorithm_type": "sde-dpmsolver++"}
+
+SMOOTH = ("Automatic", "Karras", "Exponential", "Polyexponential", "SGM Uniform", "KL Optimal", "Align Your Steps", "Simple")
+"""Without a wide last step in log σ, over which a solver of order 3 overshoots."""
 
 SAMPLERS: tuple[SamplerInfo, ...] = (
     SamplerInfo(
@@ -42,11 +48,14 @@ SAMPLERS: tuple[SamplerInfo, ...] = (
     SamplerInfo(
         id="DPM++ 3M SDE",
         aliases=("k_dpmpp_3m_sde", "k_dpmpp_3m_sde_ka", "k_dpmpp_3m_sde_exp", "DPM++ 3M SDE Karras", "dpmpp_3m_sde"),
-        implementation=MULTISTEP,
+        implementation="ThirdOrderSdeScheduler",
         options=SDE | {"solver_order": 3},
+        schedules=SMOOTH,
         automatic="Exponential",
     ),
-    SamplerInfo(id="Euler a", aliases=("k_euler_a", "k_euler_ancestral", "euler_ancestral"), implementation="EulerAncestralDiscreteScheduler"),
+    SamplerInfo(
+        id="Euler a", aliases=("k_euler_a", "k_euler_ancestral", "euler_ancestral"), implementation="EulerAncestralDiscreteScheduler"
+    ),
     SamplerInfo(id="Euler", aliases=("k_euler",), implementation="EulerDiscreteScheduler"),
     SamplerInfo(id="LMS", aliases=("k_lms", "k_lms_ka", "LMS Karras"), implementation="LMSDiscreteScheduler"),
     SamplerInfo(id="Heun", aliases=("k_heun",), implementation="HeunDiscreteScheduler", second_order=True),
@@ -67,7 +76,13 @@ SAMPLERS: tuple[SamplerInfo, ...] = (
     SamplerInfo(  # DDIM with η = 0 is the first-order DPM-Solver (Lu et al. 2022, section 4.1), and so takes any schedule
         id="DDIM", implementation=MULTISTEP, options={"solver_order": 1}, automatic="DDIM"
     ),
-    SamplerInfo(id="PLMS", implementation="PNDMScheduler", options={"skip_prk_steps": True}, schedules=("Automatic", "DDIM"), automatic="DDIM"),
+    SamplerInfo(
+        id="PLMS",
+        implementation="PNDMScheduler",
+        options={"skip_prk_steps": True, "set_alpha_to_one": True},
+        schedules=("Automatic", "DDIM"),
+        automatic="DDIM",
+    ),
     SamplerInfo(id="UniPC", implementation="UniPCMultistepScheduler", options={"solver_order": 3}),
     SamplerInfo(id="DEIS", implementation="DEISMultistepScheduler", options={"solver_order": 3}),
     SamplerInfo(id="LCM", implementation="LCMScheduler", automatic="SGM Uniform"),

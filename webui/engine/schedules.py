@@ -15,7 +15,7 @@ Levels = NDArray[np.float64]
 
 CLAMPED_ALPHA = 2.0**-24  # what a terminal ᾱ of zero is taken as, as in diffusers: σ = 4096
 ENDLESS = 200.0  # a largest σ beyond this means zero terminal SNR: the first input is noise alone
-ZERO_SNR_START = 50.0  # with zero terminal SNR, spacings made for σ ≤ 15 begin here after the first step
+ZERO_SNR_START = 50.0  # with zero terminal SNR, spacings by σ go on from here after the first step
 KARRAS_RHO = 7.0
 
 # Sabour et al. 2024, "Align Your Steps", https://research.nvidia.com/labs/toronto-ai/AlignYourSteps/howto.html (SD 1.5)
@@ -104,7 +104,9 @@ def simple(span: Span) -> Levels:
 
 
 def leading(span: Span) -> Levels:
-    """Every (N/n)-th trained level from the second one: DDIM's own, which stays below the largest σ."""
+    """Every (N/n)-th trained level from the second one: DDIM's own, which stays below the largest σ, but for a single step."""
+    if span.count == 1:
+        return np.array([span.high])
     stride = max(1, len(span.noise.sigmas) // span.count)
     return span.noise.sigmas[[1 + stride * number for number in range(span.count)]][::-1]
 
@@ -149,6 +151,7 @@ class Spacing:
 
     levels: Callable[..., Levels]
     by_sigma: bool = False
+    zero_snr_start: float = ZERO_SNR_START
 
 
 SPACINGS: dict[str, Spacing] = {
@@ -160,7 +163,7 @@ SPACINGS: dict[str, Spacing] = {
     "exponential": Spacing(exponential, by_sigma=True),
     "kl_optimal": Spacing(kl_optimal, by_sigma=True),
     "align_your_steps": Spacing(align_your_steps, by_sigma=True),
-    "beta": Spacing(beta, by_sigma=True),
+    "beta": Spacing(beta, by_sigma=True, zero_snr_start=15.0),  # even in σ: from 50 too few levels would be left below 1
 }
 
 
@@ -168,13 +171,13 @@ def levels(options: Mapping[str, Any], noise: Noise, steps: int) -> Levels:
     """`steps + 1` falling σ, the last 0. `options` are a `ScheduleInfo`'s: a `spacing` and its parameters.
 
     With zero terminal SNR every run begins at the largest σ, or a grey veil would stay (arXiv:2305.08891, section 3.3);
-    from there spacings by σ go on at `ZERO_SNR_START`, where those by timestep go on of themselves.
+    from there spacings by σ go on at their `zero_snr_start`, where those by timestep go on of themselves.
     """
     parameters = dict(options)
     spacing = SPACINGS[parameters.pop("spacing")]
     if noise.zero_snr and spacing.by_sigma:
         rest = steps - 1
-        tail = spacing.levels(Span(noise, ZERO_SNR_START, noise.smallest, rest), **parameters) if rest else np.empty(0)
+        tail = spacing.levels(Span(noise, spacing.zero_snr_start, noise.smallest, rest), **parameters) if rest else np.empty(0)
         body = np.concatenate([[noise.largest], tail])
     else:
         body = spacing.levels(Span(noise, noise.largest, noise.smallest, steps), **parameters)

@@ -1,0 +1,186 @@
+"""`DiffusionEngine`: one job on one device, the whole way on one screen."""
+
+import importlib.metadata
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Literal, NamedTuple
+
+import torch
+
+from webui.core.errors import EngineDied, GessoError, LoadFailed, Unsupported
+from webui.core.events import EngineEvent, Loading, Produced, Step
+from webui.core.parts import EngineState, SamplerInfo
+from webui.core.records import ModelRecord
+from webui.core.registry import Registry
+from webui.core.request import GenerationRequest
+from webui.engine import builtin, memory
+from webui.engine.config import EngineConfig
+from webui.engine.decoding import decode
+from webui.engine.denoise import Guide, denoise
+from webui.engine.device import Device, choose
+from webui.engine.families import sd15
+from webui.engine.latents import first_noise, generators
+from webui.engine.manager import PipelineManager, PipelineSpec
+from webui.engine.pipeline import Pipeline
+from webui.engine.preview import preview
+from webui.engine.samplers import resolved
+from webui.engine.schedules import levels
+from webui.engine.shortage import explained, room
+from webui.engine.solver import Solver
+from webui.extensions import Extensions
+from webui.library.store import Library
+
+_log = logging.getLogger(__name__)
+FAMILIES: dict[str, ModuleType] = {"sd15": sd15}
+os.environ.setdefault("DIFFUSERS_DISABLE_REMOTE_CODE", "true")
+
+
+class DiffusionEngine:
+    """Built in its own process by `process`, or directly in tests."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        extensions = Extensions([builtin], config.extensions_dir)
+        self._extensions = extensions
+        self._samplers = Registry("sampler", extensions.samplers())
+        self._schedules = Registry("schedule", extensions.schedules())
+        self._library = Library(config.models_dir, extensions.families())
+        self.device = choose(config.device, config.probed)
+        self._manager = PipelineManager(self._load, lambda pipeline: pipeline.bytes, _budget(self.device, config.ram_budget))
+        self._busy = threading.Lock()
+        self._closed = threading.Event()
+        self._message = ""
+
+    def run(self, request: GenerationRequest, *, first: int = 0, cancelled: Callable[[], bool]) -> Iterator[EngineEvent]:
+        plan = self._plan(request)
+        stop = _Stop(cancelled, self._closed)
+        with self._busy, explained(request, self.device, self._manager):
+            # 1 borrow the pipeline
+            if plan.spec not in self._manager:
+                yield Loading(f"Loading {plan.record.label} …")
+            with self._manager.borrow(plan.spec) as pipeline:
+                # 2 what to listen to, and which noise levels to pass
+                sampling = request.sampling
+                prompts = pipeline.conditioner.pair(request.prompt, request.negative_prompt, sampling.clip_skip)
+                schedule = resolved(plan.sampler, plan.schedule, pipeline.noise.zero_snr)
+                path = levels(self._schedules.find(schedule).options, pipeline.noise, sampling.steps)
+                for start in range(first, request.count, request.batch_size):
+                    # 3 first noise, from each picture's own seed
+                    seeds = [request.seed_of(index) for index in range(start, min(start + request.batch_size, request.count))]
+                    sources = generators(seeds)
+                    noise = first_noise(sources, pipeline.channels, request.width, request.height).to(self.device.name)
+                    # 4 denoise
+                    guide = Guide(pipeline, prompts, sampling.guidance, len(seeds))
+                    latents = noise
+                    for moment in denoise(Solver(plan.sampler, pipeline.noise, path), guide, noise, sources, stop):
+                        latents = moment.latents
+                        yield Step(start, moment.step, sampling.steps, preview(pipeline, moment.clean[0]))
+                    # 5 decode, one at a time: it takes the most memory
+                    for place, seed in enumerate(seeds):
+                        image, retry = decode(pipeline, latents[place : place + 1])
+                        # 6 yield
+                        yield Produced(start + place, image, seed, self._facts(schedule) | retry)
+
+    def _plan(self, request: GenerationRequest) -> "_Plan":
+        """Raises `UserError` for what can never work."""
+        record = self._library.find(request.checkpoint, "checkpoint")
+        if record.family is None:
+            raise Unsupported(f"“{record.label}” cannot be used: {record.problem}", field="checkpoint")
+        sampler = self._samplers.find(request.sampling.sampler, field="sampling.sampler")
+        schedule = self._schedules.find(request.sampling.schedule, field="sampling.schedule").id
+        if sampler.schedules is not None and schedule not in sampler.schedules:
+            allowed = ", ".join(sampler.schedules)
+            raise Unsupported(f"{sampler.id} works with the schedules {allowed}, not {schedule}.", field="sampling.schedule")
+        return _Plan(record, self._spec(record), sampler, schedule)
+
+    def _spec(self, record: ModelRecord) -> PipelineSpec:
+        width = self.device.dtype.itemsize / 2  # files hold 2 bytes a weight as a rule
+        stamp = str(record.path.stat().st_mtime_ns)
+        return PipelineSpec(record.id, self.device.name, self.device.precision, stamp, int(record.bytes * width))
+
+    def _load(self, spec: PipelineSpec) -> Pipeline:
+        record = self._library.find(spec.checkpoint)
+        begin = time.monotonic()
+        module = self._extensions.family_module(record.family or "") or FAMILIES.get(record.family or "")
+        if module is None:
+            raise LoadFailed(f"“{record.label}” is of the kind {record.family}, which nothing here can load.")
+        pipeline: Pipeline = module.load(record, self.device)
+        _log.info("%s loaded in %.1f s, %s", record.label, time.monotonic() - begin, memory.gb(pipeline.bytes))
+        return pipeline
+
+    def _facts(self, schedule: str) -> dict[str, str]:
+        return {
+            "Device": self.device.label,
+            "Attention": "tiles" if self.device.tiled else "torch's own",
+            "Schedule": schedule,
+            "torch": torch.__version__,
+            "diffusers": importlib.metadata.version("diffusers"),
+        }
+
+    def warm(self, checkpoint: str) -> None:
+        threading.Thread(target=self._warm, args=(checkpoint,), name="warm", daemon=True).start()
+
+    def _warm(self, checkpoint: str) -> None:
+        try:
+            record = self._library.find(checkpoint)
+            if record.family is None:
+                raise Unsupported(f"“{record.label}” cannot be used: {record.problem}")
+            self._message = f"Loading {record.label} …"
+            with self._manager.borrow(self._spec(record)):
+                self._message = ""
+        except (GessoError, OSError, MemoryError, RuntimeError) as error:
+            _log.warning("%s could not be loaded ahead", checkpoint, exc_info=error)
+            self._message = str(error).split("\n")[0]
+
+    def state(self) -> EngineState:
+        free, total = room(self.device)
+        status: Literal["stopped", "busy", "idle"] = "stopped" if self._closed.is_set() else "busy" if self._busy.locked() else "idle"
+        return EngineState(
+            device=self.device.name,
+            label=self.device.label,
+            status=status,
+            message=self._message,
+            loaded=self._manager.loaded,
+            memory_used=total - free if self.device.name.startswith("cuda") else memory.used(),
+            memory_total=total,
+        )
+
+    def unload(self) -> None:
+        """What a running picture uses stays until it is done."""
+        self._manager.clear()
+
+    def close(self) -> None:
+        self._closed.set()
+        self._manager.clear()
+
+
+class _Plan(NamedTuple):
+    """A request with its names looked up."""
+
+    record: ModelRecord
+    spec: PipelineSpec
+    sampler: SamplerInfo
+    schedule: str
+
+
+class _Stop(NamedTuple):
+    """Whether to stop: asked for the job, and raised for the whole engine."""
+
+    cancelled: Callable[[], bool]
+    closed: threading.Event
+
+    def __call__(self) -> bool:
+        if self.closed.is_set():
+            raise EngineDied("The engine was closed while it worked.")
+        return self.cancelled()
+
+
+def _budget(device: Device, asked: int | None) -> int:
+    """Bytes for checkpoints on the device that computes."""
+    if device.name == "cpu":
+        return memory.budget(asked)
+    most = int(room(device)[1] * memory.SHARE)
+    return most if asked is None else min(most, asked)

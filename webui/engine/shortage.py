@@ -1,0 +1,56 @@
+"""Out of memory: said with numbers, and what held the memory let go of."""
+
+import gc
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from webui.core.errors import OutOfMemory
+from webui.core.request import GenerationRequest
+from webui.engine import memory
+from webui.engine.device import Device
+from webui.engine.manager import PipelineManager
+
+CPU_SHORTAGE = "not enough memory: you tried to allocate"  # torch's words; on a CPU it is a plain RuntimeError
+
+
+@contextmanager
+def explained(request: GenerationRequest, device: Device, manager: PipelineManager[Any]) -> Iterator[None]:
+    """Raises `OutOfMemory` in place of the several ways in which torch and Python say so."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_shortage(error):
+            raise
+        said = str(error).splitlines()[0] if str(error) else "no memory left"
+        traceback.clear_frames(error.__traceback__)  # its frames hold the tensors
+        error.__traceback__ = None
+    else:
+        return
+    manager.clear()
+    gc.collect()
+    if device.name.startswith("cuda"):
+        torch.cuda.empty_cache()
+    free, total = room(device)
+    several = request.batch_size > 1
+    raise OutOfMemory(
+        f"{device.hardware} ran out of memory at {request.width} × {request.height} px"
+        f"{f', {request.batch_size} at once' if several else ''}: {memory.gb(free)} of {memory.gb(total)} are free now. "
+        f"Choose a smaller size{', or fewer at once' if several else ''}. ({said})"
+    )
+
+
+def is_shortage(error: BaseException) -> bool:
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or CPU_SHORTAGE in str(error)
+
+
+def room(device: Device) -> tuple[int, int]:
+    """Bytes free and in all, on the device that computes."""
+    if device.name.startswith("cuda"):
+        free, total = torch.cuda.mem_get_info(device.name)
+        return int(free), int(total)
+    total = memory.total()
+    return max(0, min(memory.available(), total - memory.used())), total
