@@ -5,13 +5,24 @@ Translated at exactly three edges: the dispatcher, `ui/watch`, and `api`.
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class GessoError(Exception):
     """Root of all errors that Gesso raises on purpose."""
 
     status: ClassVar[int] = 500  # the HTTP status at the api edge
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors cross from the engine's process, whatever their constructors take."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[GessoError], args: tuple[object, ...], state: dict[str, object]) -> GessoError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class UserError(GessoError):

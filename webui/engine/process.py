@@ -1,0 +1,203 @@
+"""`EngineProcess`: an engine in a process of its own, behind the same protocol; the page's process never maps torch."""
+
+import contextlib
+import logging
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import webui
+from webui.core.errors import EngineDied
+from webui.core.events import EngineEvent
+from webui.core.parts import EngineState
+from webui.core.request import GenerationRequest
+from webui.engine.config import EngineConfig
+from webui.engine.wire import Build, Built, Cancel, Command, Ended, Failed, Run, Sender, Told, Unload, Warm, receive
+
+DIFFUSION = "webui.engine.factory:diffusion"
+NICE = 5  # the page stays quick while a picture is made
+POLL = 0.05  # seconds between questions whether the job is cancelled
+PATIENCE = 0.5  # seconds for a process to end when asked, before it is killed
+_GONE: Final = object()  # after the last message of a process
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(eq=False)
+class _Child:
+    """One process, from its start to its end."""
+
+    process: subprocess.Popen[bytes]
+    sender: Sender
+    events: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
+    ended: threading.Event = field(default_factory=threading.Event)
+    reason: str = ""  # why it could not build its engine
+    obituary: str = ""
+
+
+class EngineProcess:
+    """A new process starts with the first call that needs one, and again after one has died."""
+
+    def __init__(self, config: Any, factory: str = DIFFUSION) -> None:
+        """`config` is what `factory` ("package.module:name") is called with over there; both must be picklable."""
+        self._config = config
+        self._factory = factory
+        self._lock = threading.Lock()
+        self._child: _Child | None = None
+        self._number = 0
+        self._closed = False
+        name = config.device if isinstance(config, EngineConfig) else "engine"
+        self._state = EngineState(device=name, label="", status="starting", message="The engine is starting …")
+        self._start()
+
+    # --- the protocol ---
+
+    def run(self, request: GenerationRequest, *, first: int = 0, cancelled: Callable[[], bool]) -> Iterator[EngineEvent]:
+        child = self._start()
+        self._number += 1
+        number = self._number
+        self._send(child, Run(number, request, first))
+        over = told = False
+        try:
+            while not over:
+                if not told and cancelled():
+                    self._send(child, Cancel(number))
+                    told = True
+                match self._next(child):
+                    case Told(of, event) if of == number:
+                        yield event
+                    case Ended(of, error) if of == number:
+                        over = True
+                        if error is not None:
+                            raise error
+        finally:
+            if not over:
+                self._send(child, Cancel(number))
+
+    def _next(self, child: _Child) -> Any:
+        """What the process says next, or None after a moment of silence. Raises `EngineDied`."""
+        try:
+            message = child.events.get(timeout=POLL)
+        except queue.Empty:
+            return None
+        if message is _GONE:
+            child.events.put(_GONE)  # for whoever asks next
+            raise EngineDied(child.obituary)
+        return message
+
+    def warm(self, checkpoint: str) -> None:
+        self._send(self._start(), Warm(checkpoint))
+
+    def state(self) -> EngineState:
+        return self._state
+
+    def unload(self) -> None:
+        if self._child is not None:
+            self._send(self._child, Unload())
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            child = self._child
+            self._state = self._state.model_copy(update={"status": "stopped", "message": "", "loaded": ()})
+        if child is None:
+            return
+        child.process.terminate()
+        try:
+            child.process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            child.process.kill()
+            child.process.wait(PATIENCE)
+
+    # --- the process ---
+
+    def _start(self) -> _Child:
+        """The process that runs, a new one if need be. Raises `EngineDied` once closed."""
+        with self._lock:
+            if self._closed:
+                raise EngineDied("The engine was closed.")
+            if self._child is None or self._child.ended.is_set():
+                self._child = self._spawn()
+            return self._child
+
+    def _spawn(self) -> _Child:
+        root = str(Path(webui.__file__).parent.parent)
+        path = os.pathsep.join([root, *(entry for entry in sys.path if entry)])
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "webui.engine.child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ | {"PYTHONPATH": path},
+        )
+        assert process.stdin is not None  # PIPE above
+        child = _Child(process, Sender(process.stdin))
+        threading.Thread(target=self._listen, args=(child,), name="engine reports", daemon=True).start()
+        threading.Thread(target=_log_lines, args=(child,), name="engine log", daemon=True).start()
+        self._send(child, Build(self._factory, self._config, NICE))
+        return child
+
+    def _send(self, child: _Child, command: Command) -> None:
+        """A process that is gone takes nothing more: whoever waits for it is told by `_listen`."""
+        with contextlib.suppress(OSError, ValueError):
+            child.sender.send(command)
+
+    def _listen(self, child: _Child) -> None:
+        assert child.process.stdout is not None  # PIPE in `_spawn`
+        try:
+            while True:
+                self._take(child, receive(child.process.stdout))
+        except (EOFError, OSError, pickle.UnpicklingError) as end:
+            _log.debug("The engine's process says no more: %r", end)
+        child.obituary = _obituary(child)
+        with self._lock:
+            if not self._closed:
+                _log.warning("%s", child.obituary)
+                changes = {"status": "restarting", "message": child.obituary, "loaded": (), "memory_used": 0}
+                self._state = self._state.model_copy(update=changes)
+        child.ended.set()
+        child.events.put(_GONE)
+
+    def _take(self, child: _Child, report: Any) -> None:
+        match report:
+            case EngineState():
+                with self._lock:
+                    if not self._closed:
+                        self._state = report
+            case Built(probed):
+                if isinstance(self._config, EngineConfig):
+                    self._config = replace(self._config, probed=probed)
+            case Failed(reason):
+                child.reason = reason
+            case _:
+                child.events.put(report)
+
+
+def _obituary(child: _Child) -> str:
+    """Why the process ended, and what happens now."""
+    code = child.process.wait()
+    if child.reason:
+        return child.reason
+    if code < 0:
+        name = signal.Signals(-code).name
+        why = f"was ended by {name}" + (", perhaps because memory ran out" if name == "SIGKILL" else "")
+    else:
+        why = f"ended with code {code}"
+    return f"The engine's process {why}. It starts again with the next picture; the log has more."
+
+
+def _log_lines(child: _Child) -> None:
+    """What the process prints goes to the log."""
+    assert child.process.stderr is not None  # PIPE in `_spawn`
+    for line in child.process.stderr:
+        text = line.decode(errors="replace").rstrip()
+        if text:
+            _log.info("%s", text)
