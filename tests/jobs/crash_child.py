@@ -1,7 +1,7 @@
-"""The program without a face, to be killed: `python -m tests.jobs.crash_child FOLDER [POINT]`.
+"""The program without a face, to be killed: `python -m tests.jobs.crash_child FOLDER [POINT]`, its engine in a process of its own.
 
 Reads `add COUNT SEED` and `stop` from stdin; prints `ready`, `accepted ID COUNT SEED` (after the row is durable), `saved ID INDEX`
-and `idle` (nothing waits or runs). With POINT it kills itself, as a power cut would, the first time it comes there.
+and `idle` (nothing waits or runs). With POINT it kills itself the first time it comes there.
 """
 
 import os
@@ -15,7 +15,7 @@ from tests.jobs.conftest import ask
 from webui.core.events import BusEvent, Finished, Saved
 from webui.core.job import HOST
 from webui.database import Database
-from webui.engine.fake import FakeEngine
+from webui.engine.process import EngineProcess
 from webui.extensions import Extensions
 from webui.gallery.files import Files
 from webui.gallery.gallery import Gallery
@@ -74,7 +74,8 @@ def main(folder: Path, point: str | None) -> None:
     database = Database(folder / "gesso.sqlite3")
     gallery = Gallery(folder, database, Library(folder / "models", ()))
     store, bus = JobStore(database), Bus()
-    dispatcher = Dispatcher(store, bus, {"fake": FakeEngine(delay=DELAY)}, gallery.save, Extensions())
+    engine = EngineProcess({"delay": DELAY}, "webui.engine.factory:fake")
+    dispatcher = Dispatcher(store, bus, {"fake": engine}, gallery.save, Extensions())
 
     def tell(event: BusEvent) -> None:
         match event:

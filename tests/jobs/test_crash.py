@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from PIL import Image
 
@@ -32,6 +33,8 @@ class Server:
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
         )  # fmt: skip
         self.lines: list[str] = []
+        self.added = 0
+        self.orphans: list[psutil.Process] = []
         self._told = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -58,13 +61,34 @@ class Server:
 
     def add(self, count: int, seed: int) -> None:
         assert self.process.stdin is not None
+        self.added += 1
         try:
             self.process.stdin.write(f"add {count} {seed}\n")
             self.process.stdin.flush()
         except BrokenPipeError:
             self.until("dead")
 
+    def new_picture(self, seen: int) -> None:
+        """Until it saved more than `seen` pictures, or has nothing left to make, or died."""
+
+        def done() -> bool:
+            words = [line.split()[0] for line in self.lines]
+            answered = words.count("accepted") == self.added
+            idle = answered and "idle" in words and "accepted" not in words[_last(words, "idle") :]
+            return "dead" in words or idle or words.count("saved") > seen
+
+        with self._told:
+            assert self._told.wait_for(done, SOON), self.lines
+
+    def engines(self) -> list[psutil.Process]:
+        """The processes of its engine; none while it starts."""
+        try:
+            return psutil.Process(self.process.pid).children()
+        except psutil.NoSuchProcess:
+            return []
+
     def kill(self) -> None:
+        self.orphans += self.engines()
         self.process.send_signal(signal.SIGKILL)
         self.end()
 
@@ -78,6 +102,10 @@ class Server:
         self.process.stdin.close()
         assert self.process.wait(SOON) == 0
         self._reader.join(SOON)
+
+
+def _last(words: list[str], word: str) -> int:
+    return len(words) - 1 - words[::-1].index(word)
 
 
 class Story:
@@ -157,23 +185,37 @@ def test_killed_at_every_dangerous_point(story: Story) -> None:
 
 
 def kill_at_random(story: Story, kills: int, chance: random.Random) -> None:
-    """Kill the server again and again while jobs come in; never three times within one picture, which would end the job."""
-    fruitless = 0
+    """Kill the server, or its engine alone, again and again while jobs come in.
+
+    Never three times within one picture, which would rightly end the job.
+    """
+    server, fruitless, seen = None, 0, 0
     for _ in range(kills):
-        server = story.start()
+        if server is None:
+            server, seen = story.start(), 0
         for _ in range(chance.randint(0, 2)):
             story.add(server, chance.randint(1, 4))
-        if chance.random() < 0.15:
-            time.sleep(chance.uniform(0, 0.5))  # perhaps before it is up
-        else:
+        if chance.random() > 0.15:  # else perhaps before it is up
             server.until("ready")
-            time.sleep(chance.uniform(0, 0.25))
-        if fruitless >= MAX_ATTEMPTS - 1:
-            server.until("idle" if server.heard("idle") else "saved")
-        server.kill()
-        fruitless = 0 if server.heard("saved") else fruitless + 1
+        time.sleep(chance.uniform(0, 0.4))
+        if fruitless >= MAX_ATTEMPTS - 2:  # the kill before these may have been the first of a new picture
+            server.new_picture(seen)
+        pictures = len(server.heard("saved"))
+        fruitless = 0 if pictures > seen else fruitless + 1
+        seen = pictures
+        engines = server.engines()
+        if engines and chance.random() < 0.4:
+            for engine in engines:
+                engine.kill()
+        else:
+            server.kill()
+            server = None
+    if server is not None:
+        server.stop()
     story.finish()
     story.check()
+    _, alive = psutil.wait_procs([orphan for server in story.servers for orphan in server.orphans], timeout=SOON)
+    assert not alive, "an engine ends when its server does"
 
 
 def test_killed_at_random(story: Story) -> None:

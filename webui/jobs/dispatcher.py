@@ -215,7 +215,7 @@ class Dispatcher:
         again = "The job starts again" + (f" at picture {run.made + 1} of {run.job.request.count}." if run.job.request.count > 1 else ".")
         self._back(run, counted=True, reason=str(error), message=f"{error} {again}")
         if isinstance(error, EngineDied):
-            self._bus.publish(QueueChanged(self._store.paused, f"{error} It is being started again.", "warning"))
+            self._bus.publish(QueueChanged(self._store.paused, str(error), "warning"))
 
     def _back(self, run: "_Run", *, counted: bool, reason: str = "", message: str = "") -> None:
         def change() -> None:
