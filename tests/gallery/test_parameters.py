@@ -27,7 +27,7 @@ from webui.library.store import Library
 A1111 = """a majestic mountain (sunset:1.2), <lora:x:0.8> ☃
 second line
 Negative prompt: blurry
-Steps: 28, Sampler: DPM++ 2M Karras, CFG scale: 6.5, Seed: 965, Size: 512x768, Model hash: 0123, Model: tiny, Clip skip: 2, Version: v1.6.0"""
+Steps: 28, Sampler: DPM++ 2M Karras, CFG scale: 6.5, Seed: 965, Size: 512x768, Model: tiny, Clip skip: 2, Version: v1.6.0"""
 
 
 class Reader:
@@ -127,6 +127,7 @@ def test_a_damaged_gesso_text_leaves_the_infotext(read: Reader, text: str) -> No
 
 def check_a1111(said: Parameters) -> None:
     assert said.source == "A1111"
+    assert said.notes == ()
     assert said.infotext == A1111
     assert said.draft == {
         "prompt": "a majestic mountain (sunset:1.2), <lora:x:0.8> ☃\nsecond line",

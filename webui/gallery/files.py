@@ -127,21 +127,20 @@ class Files:
     def walk(self, *, trashed: bool = False) -> Iterator[str]:
         """The paths of all PNG files, whoever made them; folders that start with a dot and links to folders are passed over."""
         top = self.outputs / TRASH if trashed else self.outputs
-        below = [PurePosixPath()]
+        below = [""]  # plain text: a hundred thousand paths are walked at every start
         while below:
             folder = below.pop()
             try:
                 with os.scandir(top / folder) as scanned:
-                    entries = sorted(scanned, key=lambda entry: entry.name)
+                    entries = [entry for entry in scanned if not entry.name.startswith(".")]
             except OSError:
                 continue  # gone, or not ours to read
             for entry in entries:
-                if entry.name.startswith(".") or not _is_text(entry.name):
-                    continue
+                name = entry.name
                 if entry.is_dir(follow_symlinks=False):
-                    below.append(folder / entry.name)
-                elif entry.name.lower().endswith(SUFFIX):
-                    yield str(folder / entry.name)
+                    below.append(f"{folder}{name}/")
+                elif name.lower().endswith(SUFFIX) and _is_text(name):
+                    yield folder + name
 
     def sweep(self) -> int:
         """Remove what a crash left half-done; returns how many files. Only while nothing is being saved."""
