@@ -1,5 +1,6 @@
 """Jobs run by fake engines: what is told, what is kept, and what becomes of a job when something goes wrong."""
 
+import itertools
 import logging
 import threading
 import time
@@ -159,6 +160,18 @@ def test_the_store_says_so_before_the_bus_does(build: Build) -> None:
     rig.finished(rig.add(count=2))
     rig.dispatcher.close()
     assert seen == [("saved", "", 1), ("saved", "", 1), ("finished", "done", 0)]
+
+
+def test_a_clock_that_jumps_changes_neither_the_order_nor_the_time_left(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.cycle([0.0, 4e9, 1e9, 5.0])
+    monkeypatch.setattr(time, "time", lambda: next(clock))
+    rig = build(FakeEngine(delay=0.005))
+    jobs = [rig.add(count=2, steps=5) for _ in range(3)]
+    for job in jobs:
+        assert rig.finished(job).status is Status.DONE
+    assert [event.job.id for event in rig.events if isinstance(event, Finished)] == [job.id for job in jobs]
+    left = [event.seconds_left for event in rig.events if isinstance(event, Progress) and event.seconds_left is not None]
+    assert 0 <= min(left) <= max(left) < SOON
 
 
 def test_jobs_run_in_order(build: Build) -> None:
