@@ -18,7 +18,7 @@ def tiled(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     for item in range(query.shape[0]):
         for head in range(query.shape[1]):
             keys, values = key[item, head].t(), value[item, head]
-            for rows, out in zip(scaled[item, head].split(TILE), result[item, head].split(TILE), strict=True):
+            for rows, out in zip(torch.split(scaled[item, head], TILE), torch.split(result[item, head], TILE), strict=True):
                 torch.mm(torch.softmax(torch.mm(rows, keys), -1), values, out=out)
     return result
 
@@ -46,17 +46,17 @@ class TiledAttention:
         if encoder_hidden_states is not None and attn.norm_cross:
             context = attn.norm_encoder_hidden_states(context)
         query, key, value = (
-            part.unflatten(-1, (attn.heads, -1)).transpose(1, 2).contiguous()
+            part.view(*part.shape[:2], attn.heads, -1).transpose(1, 2).contiguous()
             for part in (attn.to_q(hidden_states), attn.to_k(context), attn.to_v(context))
         )
         if attention_mask is None and key.shape[2] >= LEAST:
             mixed = tiled(query, key, value)
         else:
-            mask = None if attention_mask is None else attention_mask.unflatten(0, (-1, attn.heads))
+            mask = None if attention_mask is None else attention_mask.view(len(query), attn.heads, *attention_mask.shape[1:])
             mixed = scaled_dot_product_attention(query, key, value, mask)
         out: Tensor = attn.to_out[1](attn.to_out[0](mixed.transpose(1, 2).flatten(2)))
         if len(shape) == 4:
             out = out.transpose(1, 2).reshape(shape)
         if attn.residual_connection:
             out = out + residual
-        return out / attn.rescale_output_factor
+        return out / float(attn.rescale_output_factor)

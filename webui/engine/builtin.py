@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+import webui.engine.families.sd15 as sd15
 from webui.core.parts import FamilyInfo, SamplerInfo, ScheduleInfo
-from webui.engine.families import sd15
 from webui.engine.samplers import SAMPLERS, SCHEDULES
 from webui.hooks import hookimpl
 

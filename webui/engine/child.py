@@ -13,10 +13,11 @@ import sys
 import threading
 import time
 import traceback
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, cast
 
+from webui.core import errors
 from webui.core.engine import Engine
-from webui.core.errors import EngineError, GessoError
+from webui.core.errors import EngineError, GessoError, UserError
 from webui.engine.wire import Build, Built, Cancel, Ended, Failed, Run, Sender, Told, Unload, Warm, receive
 
 STATE_EVERY = 0.2  # seconds between looks at the engine's state
@@ -25,7 +26,7 @@ STATE_EVERY = 0.2  # seconds between looks at the engine's state
 class Child:
     """Runs come one after another; everything else is done while they run."""
 
-    def __init__(self, commands: BinaryIO, reports: BinaryIO) -> None:
+    def __init__(self, commands: IO[bytes], reports: IO[bytes]) -> None:
         self._commands = commands
         self._sender = Sender(reports)
         self._runs: queue.SimpleQueue[Run] = queue.SimpleQueue()
@@ -98,10 +99,13 @@ class Child:
 
 
 def portable(error: Exception | None) -> Exception | None:
-    """The error without what only this process knows: its traceback and what caused it."""
-    if error is not None:
-        error.__traceback__ = error.__cause__ = error.__context__ = None
-    return error
+    """The error without what only this process knows: its traceback, what caused it, and an extension's own class."""
+    if error is None:
+        return None
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    if type(error).__module__ == errors.__name__:
+        return error
+    return UserError(str(error), field=error.field) if isinstance(error, UserError) else EngineError(str(error))
 
 
 def make(factory: str, argument: Any) -> Engine:

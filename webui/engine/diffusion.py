@@ -1,5 +1,6 @@
 """`DiffusionEngine`: one job on one device, the whole way on one screen."""
 
+import functools
 import importlib.metadata
 import logging
 import os
@@ -57,7 +58,7 @@ class DiffusionEngine:
 
     def run(self, request: GenerationRequest, *, first: int = 0, cancelled: Callable[[], bool]) -> Iterator[EngineEvent]:
         plan = self._plan(request)
-        stop = _Stop(cancelled, self._closed)
+        stop = functools.partial(self._stopped, cancelled)
         with self._busy, explained(request, self.device, self._manager):
             # 1 borrow the pipeline
             if plan.spec not in self._manager:
@@ -84,6 +85,11 @@ class DiffusionEngine:
                         image, retry = decode(pipeline, latents[place : place + 1])
                         # 6 yield
                         yield Produced(start + place, image, seed, self._facts(schedule) | retry)
+
+    def _stopped(self, cancelled: Callable[[], bool]) -> bool:
+        if self._closed.is_set():
+            raise EngineDied("The engine was closed while it worked.")
+        return cancelled()
 
     def _plan(self, request: GenerationRequest) -> "_Plan":
         """Raises `UserError` for what can never work."""
@@ -165,18 +171,6 @@ class _Plan(NamedTuple):
     spec: PipelineSpec
     sampler: SamplerInfo
     schedule: str
-
-
-class _Stop(NamedTuple):
-    """Whether to stop: asked for the job, and raised for the whole engine."""
-
-    cancelled: Callable[[], bool]
-    closed: threading.Event
-
-    def __call__(self) -> bool:
-        if self.closed.is_set():
-            raise EngineDied("The engine was closed while it worked.")
-        return self.cancelled()
 
 
 def _budget(device: Device, asked: int | None) -> int:

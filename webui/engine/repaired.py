@@ -23,4 +23,5 @@ class ThirdOrderSdeScheduler(DPMSolverMultistepScheduler):  # type: ignore[misc]
         r0, r1 = (now - old) / h, (old - older) / h
         m0, m1, m2 = model_output_list[-1], model_output_list[-2], model_output_list[-3]
         curvature = ((m0 - m1) / r0 - (m1 - m2) / r1) / (r0 + r1)
-        return flawed + scales[-1][0] * curvature
+        repaired: Tensor = flawed + scales[-1][0] * curvature
+        return repaired

@@ -61,23 +61,25 @@ class Solver:
         """The first latents from noise of variance 1."""
         sigma = self._first
         small = self._small and self._lead is None
-        return noise * (sigma / (1 + sigma**2) ** 0.5 if small else sigma)
+        scale: float = sigma / (1 + sigma**2) ** 0.5 if small else sigma
+        return noise * scale
 
     def input(self, latents: Tensor, call: Call) -> Tensor:
         """What the network sees at the next call: variance about 1."""
         if self._leading:
-            return latents / (1 + call.sigma**2) ** 0.5
+            return latents * float((1 + call.sigma**2) ** -0.5)
         scaled: Tensor = self._scheduler.scale_model_input(latents, self._timesteps[self._index])
         return scaled
 
     def estimate(self, latents: Tensor, output: Tensor, call: Call) -> Tensor:
         """x₀ as the network sees it now, from its output for `input(latents)`."""
         sigma = call.sigma
-        noisy = latents * (1 + sigma**2) ** 0.5 if self._small and not self._leading else latents
+        size: float = (1 + sigma**2) ** 0.5
+        noisy = latents * size if self._small and not self._leading else latents
         if self._noise.prediction == "epsilon":
             return noisy - sigma * output
         if self._noise.prediction == "v_prediction":
-            return noisy / (1 + sigma**2) - output * (sigma / (1 + sigma**2) ** 0.5)
+            return noisy / (1 + sigma**2) - output * (sigma / size)
         return output
 
     def advance(self, latents: Tensor, output: Tensor, call: Call, generators: Sequence[torch.Generator]) -> Tensor:
@@ -86,7 +88,7 @@ class Solver:
             clean = self.estimate(latents, output, call)
             goal, self._lead = self._lead or 0.0, None
             moved = clean + (latents - clean) * (goal / call.sigma)
-            return moved / (1 + goal**2) ** 0.5 if self._small else moved
+            return moved * float((1 + goal**2) ** -0.5) if self._small else moved
         extra = {"generator": list(generators)} if self._takes_generator else {}
         timestep = self._timesteps[self._index]
         self._index += 1

@@ -1,15 +1,17 @@
 """Messages between the page's process and the engine's: pickled, one after another, each with its length before it."""
 
+import io
 import pickle
 import struct
 import threading
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 from webui.core.events import EngineEvent
 from webui.core.parts import EngineState
 from webui.core.request import GenerationRequest
 
+KNOWN_MODULES = ("webui.core", "webui.engine.config", "webui.engine.wire", "PIL.Image", "pathlib")
 _LENGTH = struct.Struct(">Q")
 
 
@@ -79,7 +81,7 @@ Report = Built | Failed | Told | Ended | EngineState
 class Sender:
     """Thread-safe. Raises `OSError` or `ValueError` when the other side is gone."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
         self._lock = threading.Lock()
 
@@ -91,13 +93,22 @@ class Sender:
             self._stream.flush()
 
 
-def receive(stream: BinaryIO) -> Any:
+def receive(stream: IO[bytes]) -> Any:
     """The next message. Raises `EOFError` when the other side is gone, in the middle of one too."""
     (length,) = _LENGTH.unpack(_exactly(stream, _LENGTH.size))
-    return pickle.loads(_exactly(stream, length))
+    return _Reader(io.BytesIO(_exactly(stream, length))).load()
 
 
-def _exactly(stream: BinaryIO, length: int) -> bytes:
+class _Reader(pickle.Unpickler):
+    """Knows the classes that messages are made of and no other, so that nothing here runs because a message says so."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if "." in name or not any(module == known or module.startswith(f"{known}.") for known in KNOWN_MODULES):
+            raise pickle.UnpicklingError(f"{module}.{name} is no part of a message")
+        return super().find_class(module, name)
+
+
+def _exactly(stream: IO[bytes], length: int) -> bytes:
     data = stream.read(length)
     if len(data) < length:
         raise EOFError
