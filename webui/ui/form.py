@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from webui.core.errors import UserError
-from webui.core.geometry import Size, size_for_aspect
+from webui.core.geometry import SIDE_MULTIPLE, Size, size_for_aspect, snap
 from webui.core.records import ModelRecord
-from webui.core.request import RequestDraft
+from webui.core.request import GenerationRequest, RequestDraft, Sampling
 
 REQUEST_FIELDS: Mapping[str, str] = {  # field of the request → A1111's element id
     "checkpoint": "setting_sd_model_checkpoint",
@@ -41,9 +41,37 @@ FOLLOWING = (
     "sampling.schedule",
 )  # set by a checkpoint's defaults
 
+NUMBERS: Mapping[str, str] = {  # number fields of the form, and how a sentence calls them
+    "width": "The width",
+    "height": "The height",
+    "count": "Pictures",
+    "batch_size": "Pictures at once",
+    "sampling.steps": "Steps",
+    "sampling.guidance": "Guidance",
+    "sampling.clip_skip": "Clip skip",
+}
+
+
+class Limits(NamedTuple):
+    """Lowest and highest value of a request field, as its type says."""
+
+    low: float
+    high: float
+
+
+def limits(field: str) -> Limits:
+    """Read from the pydantic field, so that a limit is written once."""
+    group, _, name = field.rpartition(".")
+    info = (Sampling if group else GenerationRequest).model_fields[name]
+    low = next(rule.ge for rule in info.metadata if hasattr(rule, "ge"))
+    high = next(rule.le for rule in info.metadata if hasattr(rule, "le"))
+    return Limits(low, high)
+
 
 def draft(values: Mapping[str, Any]) -> RequestDraft:
     """What the form asks for. An open lock leaves the seed to be drawn. Raises `UserError` naming the field at fault."""
+    for name in NUMBERS:
+        _check(name, values.get(name))
     flat: dict[str, Any] = {name: values[name] for name in REQUEST_FIELDS if values.get(name) not in (None, "")}
     flat["prompt"] = values.get("prompt") or ""
     flat["negative_prompt"] = values.get("negative_prompt") or ""
@@ -56,6 +84,17 @@ def draft(values: Mapping[str, Any]) -> RequestDraft:
         group, _, field = name.rpartition(".")
         (nested.setdefault(group, {}) if group else nested)[field] = _whole(value)
     return RequestDraft.parse(nested)
+
+
+def _check(field: str, value: Any) -> None:
+    if value is None or value == "":
+        return
+    low, high = limits(field)
+    unit = " px" if field in ("width", "height") else ""
+    if not low <= value <= high:
+        raise UserError(f"{NUMBERS[field]} can be {low:g} to {high:g}{unit}, not {value:g}.", field=field)
+    if unit and value % SIDE_MULTIPLE:
+        raise UserError(f"{NUMBERS[field]} must be a multiple of {SIDE_MULTIPLE} px; {snap(value)} is the nearest.", field=field)
 
 
 def _whole(value: Any) -> Any:

@@ -13,6 +13,7 @@ from webui.ui import static, tokens
 from webui.ui.tabs import Shell, Tab
 from webui.ui.tabs.text_to_image import NAMES
 from webui.ui.widgets import topbar
+from webui.ui.widgets.fields import choice, numbers
 
 MAX_UPLOAD = "64mb"
 SYSTEM_FONTS = ["system-ui", "DejaVu Sans", "sans-serif"]
@@ -22,7 +23,7 @@ def mount(app: FastAPI, studio: Studio, settings: Settings, tabs: Sequence[Tab])
     """Add the page at the root of `app`; call it last, since the root swallows every path that is left."""
     app.include_router(tokens.router(studio))
     static.serve(app)
-    return gr.mount_gradio_app(
+    mounted: FastAPI = gr.mount_gradio_app(
         app,
         blocks(studio, settings, tabs),
         path="/",
@@ -39,6 +40,7 @@ def mount(app: FastAPI, studio: Studio, settings: Settings, tabs: Sequence[Tab])
         theme=theme(),
         head=head(settings, tabs),
     )
+    return mounted
 
 
 def blocks(studio: Studio, settings: Settings, tabs: Sequence[Tab]) -> Any:
@@ -48,9 +50,8 @@ def blocks(studio: Studio, settings: Settings, tabs: Sequence[Tab]) -> Any:
     with gr.Blocks(title="Gesso", analytics_enabled=False, fill_width=True, delete_cache=(3600, 3600)) as made:
         with gr.Row(elem_id="gesso_top", elem_classes=["top"]):
             gr.HTML(topbar.brand_and_tabs(names), apply_default_css=False, elem_id="gesso_nav")
-            checkpoint = gr.Dropdown(
+            checkpoint = choice(
                 [],
-                value=None,
                 label="Checkpoint",
                 show_label=False,
                 elem_id="setting_sd_model_checkpoint",
@@ -73,9 +74,14 @@ def theme() -> Any:
 
 def head(settings: Settings, tabs: Sequence[Tab]) -> str:
     """What must be there before the first paint: colours, styles, and the scripts on their way."""
-    first = json.dumps(
-        {"theme": settings.theme, "tab": min(tabs, key=lambda tab: tab.order).id, "fields": NAMES, "shared": settings.shared}
-    )
+    facts = {
+        "theme": settings.theme,
+        "tab": min(tabs, key=lambda tab: tab.order).id,
+        "fields": NAMES,
+        "limits": numbers(),
+        "shared": settings.shared,
+    }
+    first = json.dumps(facts)
     styles = "".join(f'<link rel="stylesheet" href="{static.address(name)}">' for name in static.STYLES)
     return (
         f"<script>window.GESSO={first.replace('<', chr(92) + 'u003c')}</script>"

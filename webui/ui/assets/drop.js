@@ -42,9 +42,11 @@ export function start() {
   }, true);
   addEventListener("paste", (event) => {
     const [file] = event.clipboardData?.files ?? [];
-    if (!file) return;
+    const text = event.clipboardData?.getData("text/plain") ?? "";
+    const found = file ?? (/\nSteps: \d+, /.test(text) ? new Blob([text], { type: "text/plain" }) : null); // an infotext, as A1111 copies it
+    if (!found) return;
     event.preventDefault();
-    read(file);
+    read(found);
   });
 }
 
@@ -53,6 +55,6 @@ function read(file) {
     const { draft, notes } = await ask("POST", "parameters", file);
     open("txt2img");
     fill(draft, notes);
-    toast(`Settings taken from ${file.name || "the picture"}.`, { seconds: 4 });
+    toast(`Settings taken from ${file.name || "what was pasted"}.`, { seconds: 4 });
   });
 }

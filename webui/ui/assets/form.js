@@ -44,14 +44,17 @@ const TOLD = {
     drawWords();
   },
   queued(answer) {
-    settle();
     quietSeed(answer.seed);
     emit("queued", { job: answer.job });
   },
   error(answer) {
-    settle();
     complain(answer.sentence, answer.field);
     if (answer.about === "submit") emit("refused");
+  },
+  lost(answer) {
+    if (answer.about === "restore") document.documentElement.classList.add("ready");
+    if (answer.about === "submit") emit("refused");
+    complain("Gesso did not answer, so nothing was queued. Is it still running? Look at the window it was started in, then try again.", null);
   },
   followed(answer) {
     emit("checkpoints");
@@ -84,6 +87,7 @@ export function apply(wanted) {
 
 export async function start() {
   await drawn(Object.values(ELEMENTS).concat("txt2img_generate", "gesso_fill"));
+  for (const [id, [low, high]] of Object.entries(window.GESSO.limits)) Object.assign(byId(id).querySelector("input"), { min: low, max: high });
   enhanceDials();
   enhancePrompt();
   enhanceStepper();
@@ -99,7 +103,17 @@ export async function start() {
   });
   for (const radio of document.querySelectorAll("#txt2img_shape input")) radio.addEventListener("keydown", shapeKeys);
   on("fill", apply);
+  on("queued", settle);
   on("refused", settle);
+  const narrow = matchMedia("(max-width: 560px)");
+  const home = byId("setting_sd_model_checkpoint").nextElementSibling;
+  const rehome = () => { // on a phone the top bar has no room for it
+    const list = byId("setting_sd_model_checkpoint");
+    if (narrow.matches) byId("advanced_head").closest(".block").before(list);
+    else home.before(list);
+  };
+  narrow.addEventListener("change", rehome);
+  rehome();
   setTimeout(() => document.documentElement.classList.add("ready"), 4000); // the server is slow: better an empty form than none
 }
 
@@ -149,12 +163,12 @@ function enhanceButtons() {
   const generate = byId("txt2img_generate");
   generate.addEventListener("click", () => {
     clearComplaints();
-    state.pending += 1;
     emit("pressed");
-    emit("pending");
-    if (state.view.kind !== "live") state.following = true;
   }, true);
   on("pressed", () => {
+    state.pending += 1;
+    if (state.view.kind !== "live") state.following = true;
+    emit("pending");
     generate.classList.add("pressed");
     setTimeout(() => generate.classList.remove("pressed"), 140);
   });
@@ -262,6 +276,8 @@ function promptField() {
   return document.querySelector("#txt2img_prompt textarea");
 }
 
+let foldAgain = null; // at another width other words fit into two rows
+
 function drawWords() {
   const record = checkpoint();
   const place = byId("prompt_words");
@@ -273,6 +289,9 @@ function drawWords() {
     field.focus({ preventScroll: true });
   };
   place.classList.remove("open");
+  foldAgain ??= new ResizeObserver(later(() => { if (!place.classList.contains("open")) drawWords(); }, 60));
+  if (!place.dataset.watched) foldAgain.observe(place.parentElement.closest(".block"));
+  place.dataset.watched = "1";
   place.replaceChildren(...words.map((word) => h("button", { type: "button", onclick: add(word) }, word)));
   place.parentElement.querySelector(".more")?.remove();
   const hidden = place.scrollHeight > place.clientHeight + 4;
@@ -283,7 +302,8 @@ function drawWords() {
     place.after(note);
   }
   note.hidden = !record?.starter;
-  note.replaceChildren("This is the starter, for landscapes. Put a full checkpoint into ", h("code", {}, "models/checkpoints"), ".");
+  note.replaceChildren("The starter checkpoint. Full ones go into ", h("code", {}, "models/checkpoints"));
+  note.title = "The starter knows landscapes only. Put a full Stable Diffusion checkpoint into the folder models/checkpoints and reload the page.";
 }
 
 /** Two rows, and a button that shows the others. */

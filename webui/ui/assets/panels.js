@@ -10,7 +10,8 @@ export function toast(sentence, { undo = null, label = "Undo", bad = false, seco
     toasts = h("div", { class: "toasts", role: "status", "aria-live": "polite" });
     document.body.append(toasts);
   }
-  const box = h("div", { class: bad ? "toast bad" : "toast" }, bad && icon("alert"), h("span", { class: "says" }, sentence));
+  for (const other of [...toasts.children]) if (other.dataset.says === sentence) other.remove();
+  const box = h("div", { class: bad ? "toast bad" : "toast", "data-says": sentence }, bad && icon("alert"), h("span", { class: "says" }, sentence));
   const away = () => box.remove();
   if (undo) {
     box.append(h("button", { type: "button", class: "btn", onclick: () => { away(); undo(); } }, icon("undo"), label));

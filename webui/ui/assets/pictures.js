@@ -156,7 +156,7 @@ function drawDetails(body, picture) {
       state.you?.host && h("button", { type: "button", class: "btn", onclick: () => tried(() => ask("POST", `${path(picture)}/reveal`)) }, icon("folder"), "Show file")),
     text);
   ask("GET", `${path(picture)}/parameters`).then(
-    (found) => { if (shownIn === picture.id) text.textContent = found.text || "This file says nothing about how it was made."; },
+    (found) => { if (shownIn === picture.id) text.textContent = (found.infotext ?? found.text) || "This file says nothing about how it was made."; },
     (error) => { if (shownIn === picture.id) text.textContent = error.message; });
 }
 

@@ -183,8 +183,14 @@ function ended(job) {
 
 function again(job) {
   return tried(async () => {
-    const made = await ask("POST", "jobs", job.request);
-    emit("queued", { job: made.id });
+    emit("pressed");
+    try {
+      const made = await ask("POST", "jobs", job.request);
+      emit("queued", { job: made.id });
+    } catch (error) {
+      emit("refused");
+      throw error;
+    }
   });
 }
 

@@ -11,8 +11,8 @@ def build(shell: Shell) -> None:
     gr.HTML(
         f"""
 <div class="gallery-bar" role="search">
-  <label class="search">{icon("search")}<input id="gallery_search" type="search" placeholder="Search prompts" aria-label="Search pictures by their prompt"
-    autocomplete="off" spellcheck="false"><kbd>/</kbd></label>
+  <label class="search">{icon("search")}<input id="gallery_search" type="search" placeholder="Search prompts"
+    aria-label="Search pictures by their prompt" autocomplete="off" spellcheck="false"><kbd>/</kbd></label>
   <div class="seg" role="group" aria-label="Which pictures">
     <button type="button" data-filter="all" aria-pressed="true">All</button>
     <button type="button" data-filter="starred" aria-pressed="false">Starred</button>
@@ -23,7 +23,9 @@ def build(shell: Shell) -> None:
   <button type="button" id="gallery_select" class="btn" aria-pressed="false">Select</button>
 </div>
 <div id="gallery_selection" class="gallery-selection" hidden></div>
-<div id="gallery_scroll" class="gallery-scroll" tabindex="0" aria-label="Pictures"><div id="gallery_grid" class="gallery-grid" role="list"></div></div>
+<div id="gallery_scroll" class="gallery-scroll" tabindex="0" aria-label="Pictures">
+  <div id="gallery_grid" class="gallery-grid" role="list"></div>
+</div>
 """,
         elem_id="gesso_gallery",
         apply_default_css=False,

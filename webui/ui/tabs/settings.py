@@ -6,7 +6,7 @@ from pathlib import Path
 import gradio as gr
 
 from webui import __version__
-from webui.options import OPTIONS
+from webui.options import OPTIONS, Option
 from webui.settings import ROOT, Settings
 from webui.studio import Studio
 from webui.ui.tabs import Shell, Tab
@@ -66,32 +66,36 @@ def _link(settings: Settings) -> str:
 
 
 def _start(settings: Settings) -> str:
-    rows: dict[str, tuple[str, str]] = {}
+    rows: dict[str, Option] = {}
     for option in OPTIONS:
-        rows.setdefault(option.field, (option.flag, option.help))
+        rows.setdefault(option.field, option)
     body = "".join(
-        f"<tr><th scope='row'><code>{escape(flag)}</code></th><td>{escape(_shown(settings, field))}</td><td class='muted'>{escape(text)}</td></tr>"
-        for field, (flag, text) in rows.items()
-        if field not in SECRET
+        f"<tr><th scope='row'><code>{escape(option.flag)}</code></th><td>{escape(_shown(settings, option))}</td>"
+        f"<td class='muted'>{escape(option.help)}</td></tr>"
+        for option in rows.values()
+        if option.field not in SECRET
     )
     return _section(
         "This start",
-        f'<div class="table-scroll"><table><thead><tr><th scope="col">Option</th><th scope="col">Now</th><th scope="col">What it does</th></tr></thead>'
+        '<div class="table-scroll"><table><thead><tr><th scope="col">Option</th><th scope="col">Now</th>'
+        '<th scope="col">What it does</th></tr></thead>'
         f'<tbody>{body}</tbody></table></div><p class="note">Given on the command line; they change with the next start.</p>',
     )
 
 
-def _shown(settings: Settings, field: str) -> str:
+def _shown(settings: Settings, option: Option) -> str:
     folders = {
         "models_dir": settings.models,
         "outputs_dir": settings.outputs,
         "extensions_dir": settings.extensions_folder,
         "data_dir": settings.data_dir,
     }
-    if field in folders:
-        return _folder(folders[field])
-    value = getattr(settings, field)
-    if field == "host":
+    if option.field in folders:
+        return _folder(folders[option.field])
+    value = getattr(settings, option.field)
+    if option.value is False:  # --no-browser is given when the browser is not opened
+        value = not value
+    if option.field == "host":
         return settings.bind
     if value is None:
         return "not set"
@@ -105,7 +109,8 @@ def _folder(path: Path) -> str:
 
 def _extensions(studio: Studio) -> str:
     rows = "".join(
-        f"<tr><th scope='row'>{escape(row.name)}</th><td>{row.status}</td><td class='muted'>{escape(row.reason or row.description)}</td></tr>"
+        f"<tr><th scope='row'>{escape(row.name)}</th><td>{row.status}</td>"
+        f"<td class='muted'>{escape(row.problem or row.description)}</td></tr>"
         for row in studio.extensions.report
     )
     table = f'<div class="table-scroll"><table><tbody>{rows}</tbody></table></div>' if rows else "<p>No extensions are loaded.</p>"

@@ -169,12 +169,15 @@ def _join(shell: Shell, tab: TextToImage, buttons: Mapping[str, Any], wanted: An
     every = set(fields.values())
     ordered = [fields[name] for name in NAMES]
     quick: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-    tell = {"fn": None, "inputs": [answer], "js": "(answer) => window.gesso.told(answer)"} | quick
 
-    shell.blocks.load(tab.restore, None, [*ordered, answer], **quick).then(**tell)
+    def told(event: Any, about: str) -> None:
+        event.success(fn=None, inputs=[answer], js="(answer) => window.gesso.told(answer)", **quick)
+        event.failure(fn=None, js=f"() => window.gesso.told({{kind: 'lost', about: '{about}'}})", **quick)
 
-    buttons["generate"].click(tab.submit, every, answer, trigger_mode="multiple", **quick).then(**tell)
-    shell.checkpoint.input(tab.choose, every, [*ordered, answer], **quick).then(**tell)
+    told(shell.blocks.load(tab.restore, None, [*ordered, answer], **quick), "restore")
+
+    told(buttons["generate"].click(tab.submit, every, answer, trigger_mode="multiple", **quick), "submit")
+    told(shell.checkpoint.input(tab.choose, every, [*ordered, answer], **quick), "choose")
     fields["shape"].input(tab.shape, [fields["shape"], fields["checkpoint"]], [fields["width"], fields["height"]], **quick)
     sides = [fields["width"], fields["height"]]
     buttons["swap"].click(tab.swap, [*sides, fields["checkpoint"]], [*sides, fields["shape"]], **quick)
@@ -186,7 +189,7 @@ def _join(shell: Shell, tab: TextToImage, buttons: Mapping[str, Any], wanted: An
 
     pull = gr.Button("Fill", elem_id="gesso_fill", elem_classes=HIDDEN)
     take = {"fn": None, "inputs": None, "outputs": [wanted], "js": "() => window.gesso.wanted()"} | quick
-    pull.click(**take).then(fill, every | {wanted}, [*ordered, answer], **quick).then(**tell)
+    told(pull.click(**take).then(fill, every | {wanted}, [*ordered, answer], **quick), "fill")
     changes = [component.change for component in ordered]
     gr.on(changes, fn=None, inputs=ordered, js="(...values) => window.gesso.changed(values)", trigger_mode="multiple", **quick)
 

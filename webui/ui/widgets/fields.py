@@ -1,31 +1,38 @@
 """The form's components, with limits read from the request's own fields. `assets/form.js` adds steppers, scrubbing and sliders."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 
-from webui.core.request import GenerationRequest, Sampling
-from webui.ui.form import CUSTOM, OWN_FIELDS, REQUEST_FIELDS, SHAPES
+from webui.ui.form import CUSTOM, NUMBERS, OWN_FIELDS, REQUEST_FIELDS, SHAPES, Limits, limits
 from webui.ui.widgets.markup import icon, icon_button
 
 HIDDEN = ["gesso-hidden"]
 
 
-class Limits(NamedTuple):
-    """Lowest and highest value of a request field, as its type says."""
+def choice(choices: Sequence[Any], **given: Any) -> Any:
+    """A list whose value is judged by us: Gradio's own refusal is no sentence, and after a restart it knows no choices.
 
-    low: float
-    high: float
+    Not a subclass: Gradio writes a `.pyi` file beside the module of each one.
+    """
+    made = gr.Dropdown(list(choices), value=None, **given)
+    made.preprocess = lambda payload: payload
+    return made
 
 
-def limits(field: str) -> Limits:
-    """Read from the pydantic field, so that a limit is written once."""
-    group, _, name = field.rpartition(".")
-    info = (Sampling if group else GenerationRequest).model_fields[name]
-    low = next(rule.ge for rule in info.metadata if hasattr(rule, "ge"))
-    high = next(rule.le for rule in info.metadata if hasattr(rule, "le"))
-    return Limits(low, high)
+def _number(label: str, field: str, kind: str = "", *, step: float = 1, value: float | None = None) -> Any:
+    """Without limits on the server's side, for the same reason; `assets/form.js` sets them in the browser."""
+    classes = [kind] if kind else []
+    precision = None if step % 1 else 0
+    return gr.Number(
+        label=label, value=value, elem_id=REQUEST_FIELDS[field], elem_classes=classes, step=step, precision=precision, min_width=60
+    )
+
+
+def numbers() -> dict[str, Limits]:
+    """The limits of every number by element id, for the browser."""
+    return {REQUEST_FIELDS[field]: limits(field) for field in NUMBERS}
 
 
 def prompts() -> dict[str, Any]:
@@ -41,9 +48,13 @@ def prompts() -> dict[str, Any]:
         )
         gr.HTML('<div id="prompt_words" class="words" aria-label="Known words"></div>', apply_default_css=False, elem_classes=["bare"])
     negative = gr.Textbox(
-        label="Negative prompt", lines=1, max_lines=6, elem_id=REQUEST_FIELDS["negative_prompt"], placeholder="Negative prompt: what to keep out",
+        label="Negative prompt",
         show_label=False,
-    )  # fmt: skip
+        lines=1,
+        max_lines=6,
+        elem_id=REQUEST_FIELDS["negative_prompt"],
+        placeholder="Negative prompt: what to keep out",
+    )
     return {"prompt": prompt, "negative_prompt": negative}
 
 
@@ -64,25 +75,18 @@ def size() -> tuple[dict[str, Any], Any]:
             [*SHAPES, CUSTOM], value="1:1", label="Size", show_label=False, elem_id=OWN_FIELDS["shape"], elem_classes=["seg-radio"]
         )
         with gr.Row(elem_id="txt2img_sides", elem_classes=["sides"]):
-            low, high = limits("width")
-            width = gr.Number(label="Width", elem_id=REQUEST_FIELDS["width"], minimum=low, maximum=high, step=8, precision=0, min_width=60)
+            width = _number("Width", "width", step=8)
             swap = gr.Button("Swap", elem_id="txt2img_res_switch_btn", min_width=0, size="sm")
-            height = gr.Number(
-                label="Height", elem_id=REQUEST_FIELDS["height"], minimum=low, maximum=high, step=8, precision=0, min_width=60
-            )
+            height = _number("Height", "height", step=8)
     return {"shape": shape, "width": width, "height": height}, swap
 
 
 def count_and_seed() -> dict[str, Any]:
     """How many pictures, and what they start from."""
     with gr.Row(elem_classes=["pair", "count-seed"]):
-        low, high = limits("count")
-        count = gr.Number(
-            label="Pictures", value=1, elem_id=REQUEST_FIELDS["count"], elem_classes=["stepper"], minimum=low, maximum=high, step=1, precision=0,
-            min_width=60,
-        )  # fmt: skip
+        count = _number("Pictures", "count", "stepper", value=1)
         with gr.Column(elem_classes=["field", "seed-field"], min_width=100):
-            seed = gr.Textbox(label="Seed", elem_id=REQUEST_FIELDS["sampling.seed"], placeholder="new each time", lines=1, max_lines=1)
+            seed = gr.Textbox(label="Seed", elem_id=REQUEST_FIELDS["sampling.seed"], placeholder="random", lines=1, max_lines=1)
             gr.HTML(
                 '<div class="seed-tools">'
                 + icon_button("dices", "New seed each time", "seed_dice")
@@ -98,33 +102,13 @@ def count_and_seed() -> dict[str, Any]:
 
 def sampling(samplers: Sequence[str], schedules: Sequence[str]) -> dict[str, Any]:
     """Steps and guidance as slider and field, sampler and schedule as lists."""
-    steps, guidance = limits("sampling.steps"), limits("sampling.guidance")
     made = {
-        "sampling.steps": gr.Number(
-            label="Steps",
-            elem_id=REQUEST_FIELDS["sampling.steps"],
-            elem_classes=["dial"],
-            minimum=steps.low,
-            maximum=steps.high,
-            step=1,
-            precision=0,
-        ),
-        "sampling.guidance": gr.Number(
-            label="Guidance",
-            elem_id=REQUEST_FIELDS["sampling.guidance"],
-            elem_classes=["dial"],
-            minimum=guidance.low,
-            maximum=guidance.high,
-            step=0.5,
-        ),
+        "sampling.steps": _number("Steps", "sampling.steps", "dial"),
+        "sampling.guidance": _number("Guidance", "sampling.guidance", "dial", step=0.5),
     }
     with gr.Row(elem_classes=["pair"]):
-        made["sampling.sampler"] = gr.Dropdown(
-            list(samplers), value=None, label="Sampler", elem_id=REQUEST_FIELDS["sampling.sampler"], min_width=60
-        )
-        made["sampling.schedule"] = gr.Dropdown(
-            list(schedules), value=None, label="Schedule", elem_id=REQUEST_FIELDS["sampling.schedule"], min_width=60
-        )
+        made["sampling.sampler"] = choice(samplers, label="Sampler", elem_id=REQUEST_FIELDS["sampling.sampler"], min_width=60)
+        made["sampling.schedule"] = choice(schedules, label="Schedule", elem_id=REQUEST_FIELDS["sampling.schedule"], min_width=60)
     return made
 
 
@@ -137,28 +121,9 @@ def advanced() -> dict[str, Any]:
         elem_classes=["bare"],
     )
     with gr.Column(elem_id="advanced_drawer", elem_classes=["drawer"]):
-        clip, batch = limits("sampling.clip_skip"), limits("batch_size")
         return {
-            "sampling.clip_skip": gr.Number(
-                label="Clip skip",
-                value=1,
-                elem_id=REQUEST_FIELDS["sampling.clip_skip"],
-                elem_classes=["dial"],
-                minimum=clip.low,
-                maximum=clip.high,
-                step=1,
-                precision=0,
-            ),  # fmt: skip
-            "batch_size": gr.Number(
-                label="At once",
-                value=1,
-                elem_id=REQUEST_FIELDS["batch_size"],
-                elem_classes=["dial"],
-                minimum=batch.low,
-                maximum=batch.high,
-                step=1,
-                precision=0,
-            ),  # fmt: skip
+            "sampling.clip_skip": _number("Clip skip", "sampling.clip_skip", "dial", value=1),
+            "batch_size": _number("At once", "batch_size", "dial", value=1),
         }
 
 

@@ -14,7 +14,9 @@ def markup(gallery_id: str) -> str:
     <div class="empty" id="stage_empty" hidden></div>
     <div class="hud" id="stage_hud" role="status" aria-live="polite" hidden></div>
     <div class="trouble" id="stage_trouble" role="alert" hidden></div>
-    <div class="hairline" id="stage_progress" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" hidden><i></i></div>
+    <div class="hairline" id="stage_progress" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" hidden>
+      <i></i>
+    </div>
   </div>
   <div class="acts" id="stage_actions" role="toolbar" aria-label="What to do with this picture">
     <button type="button" class="btn" data-act="vary" title="Once more with a new seed">Vary</button>
@@ -23,7 +25,9 @@ def markup(gallery_id: str) -> str:
     </div>
     <span class="grow"></span>
     {icon_button("star", "Star", "act_star", "Star (S)")}
-    <a class="btn" id="act_download" role="button" title="Save the full picture">Download</a>
+    <button type="button" class="btn" id="act_download" title="Save the full picture" aria-label="Download">
+      {icon("download")}<span class="word">Download</span>
+    </button>
     {icon_button("info", "Details", "act_info", "Details (I)")}
     {icon_button("maximize", "Full stage", "act_full", "Full stage (F)")}
     {icon_button("trash", "Delete", "act_delete", "Delete; can be undone")}
