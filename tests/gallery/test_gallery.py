@@ -226,6 +226,9 @@ def test_rebuild_keeps_stars_and_order_and_sees_changed_files(gallery: Gallery, 
     assert gallery.rebuild() == 3
     assert gallery.search("") == before
     assert gallery.search("lake").total == 3
+    assert gallery.search("damaged").total == 0
+    with database.write() as db:
+        db.execute("INSERT INTO pictures_text (pictures_text, rank) VALUES ('integrity-check', 1)")
     assert gallery.search("", starred=True).pictures == (before.pictures[1],)
 
 
@@ -458,6 +461,16 @@ def test_thumbnails_made_by_many_at_once_are_whole(gallery: Gallery, outputs: Pa
     with ThreadPoolExecutor(8) as pool:
         assert len(set(pool.map(make, range(8)))) == 1
     assert not list(outputs.rglob("*.part"))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "I;16", "RGB"])
+def test_foreign_pictures_of_every_mode_have_thumbnails(
+    gallery: Gallery, database: Database, library: Library, outputs: Path, mode: str
+) -> None:
+    Image.new("L", (300, 100), 200).convert("I" if mode == "I;16" else mode).convert(mode).save(outputs / "x.png")
+    (found,) = Gallery(outputs, database, library).search("").pictures
+    with Image.open(gallery.thumbnail(found.id)) as image:
+        assert image.size == (256, 85)
 
 
 def test_a_picture_that_cannot_be_decoded_has_no_thumbnail_but_a_sentence(gallery: Gallery, outputs: Path) -> None:

@@ -1,6 +1,7 @@
 """Reading how a picture was made from any file that may be dropped on the page."""
 
 import io
+import json
 import random
 import struct
 import time
@@ -115,6 +116,17 @@ def test_a_newer_gessos_unknown_fields_are_named_and_the_rest_is_taken(gallery: 
     assert said.draft["prompt"] == "x"
     assert len(said.notes) == 2
     assert "sampling.magic" in said.notes[1]
+
+
+def test_a_hostile_request_costs_twelve_notes(gallery: Gallery, read: Reader) -> None:
+    data = gallery.file(gallery.save(job(prompt="x"), 0, picture(), 1, {}).id).read_bytes()
+    with Image.open(io.BytesIO(data)) as image:
+        said = json.loads(image.text["gesso"])  # type: ignore[attr-defined]  # of PNGs
+    said["request"] = {f"{n}" * 300: n for n in range(2000)} | {"sampling.seed": "no", "": 1, ".": 2, "prompt": ["x"], "sampling": 3}
+    hostile = read.file(png(gesso=json.dumps(said)))
+    assert len(hostile.notes) <= 13
+    assert max(map(len, hostile.notes)) < 300
+    assert hostile.draft == {"count": 1, "sampling": {"seed": 1}}
 
 
 @pytest.mark.parametrize("text", ["", "no", "[]", "{}", "[" * 100_000, '{"request": 1}', '{"job": "\\ud800"}'])

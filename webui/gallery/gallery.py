@@ -236,7 +236,9 @@ class Gallery:
         everything = [(path, False) for path in self._files.walk()]
         live = {path for path, _ in everything}
         everything += [(path, True) for path in self._files.walk(trashed=True) if path not in live]
-        return self._index_files(everything)
+        count = self._index_files(everything)
+        self._index.rebuild_text()
+        return count
 
     def _index_files(self, places: Sequence[tuple[str, bool]]) -> int:
         if len(places) > BATCH:

@@ -113,6 +113,11 @@ class Index:
                 picture = entry.picture.model_copy(update={"starred": bool(old["starred"])})
                 _insert(db, entry._replace(picture=picture), old["number"])
 
+    def rebuild_text(self) -> None:
+        """Read all prompts into the text index anew; it forgets what rows said before they were damaged."""
+        with self._database.write() as db:
+            db.execute("INSERT INTO pictures_text (pictures_text) VALUES ('rebuild')")
+
 
 def _state(starred: bool, trashed: bool) -> str:
     """A condition on rows for which there is an index of numbers alone."""

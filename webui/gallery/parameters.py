@@ -15,6 +15,7 @@ from webui.gallery.metadata import GESSO, PARAMETERS, read_origin
 from webui.library.store import SHORT_HASH, Library
 
 AUTOMATIC = "Automatic"
+MOST_NOTES = 12  # about single fields; a file may name a million
 CARRIED = frozenset(("Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Model", "Model hash", "Clip skip"))
 HARMLESS = frozenset(("Version", "User", "RNG", "Batch size", "Batch pos", "Model type", "Created Date", "Civitai resources", "Hashes"))
 OTHERS = {
@@ -56,7 +57,8 @@ class _Draft:
         try:
             checked = RequestDraft.parse({outer: {inner: value} if inner else value}).model_dump(exclude_none=True)
         except UserError as error:
-            self.notes.append(f"Not taken over: {error}")
+            if len(self.notes) < MOST_NOTES:
+                self.notes.append(f"Not taken over: {str(error)[:200]}")
             return
         if inner:
             self.fields.setdefault(outer, {}).update(checked[outer])
