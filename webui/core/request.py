@@ -85,9 +85,10 @@ class RequestDraft(_DraftBase):  # type: ignore[misc, valid-type]  # the base is
     def parse(cls, data: Mapping[str, Any]) -> Self:
         """Raises `UserError` naming the first field at fault and what is allowed."""
         try:
-            return cls.model_validate(dict(data))
+            draft: Self = cls.model_validate(dict(data))
         except ValidationError as error:
             raise describe(error) from error
+        return draft
 
 
 def complete(draft: RequestDraft, defaults: Mapping[str, Any]) -> GenerationRequest:

@@ -1,1 +1,0 @@
-"""The project's documents, held to the code by `tests/test_docs.py`. No code."""
