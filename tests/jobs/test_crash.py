@@ -202,7 +202,7 @@ def kill_at_random(story: Story, kills: int, chance: random.Random) -> None:
             server.new_picture(seen)
         pictures = len(server.heard("saved"))
         fruitless = 0 if pictures > seen else fruitless + 1
-        seen = pictures
+        seen = pictures + 1  # one may be saved between this look and the kill
         engines = server.engines()
         if engines and chance.random() < 0.4:
             for engine in engines:
