@@ -24,6 +24,7 @@ from webui.door.link import qr_lines
 from webui.engine import builtin as engine_builtin
 from webui.engine.config import EngineConfig
 from webui.engine.fake import FakeEngine
+from webui.engine.process import EngineProcess
 from webui.extensions import Extensions
 from webui.gallery.gallery import Gallery
 from webui.jobs.bus import Bus
@@ -117,8 +118,6 @@ def build(settings: Settings, port: int, *, page: bool = True) -> Gesso:
 def _engine(settings: Settings) -> Engine:
     if settings.fake_engine:
         return FakeEngine(delay=0.02, load_delay=0.3)
-    from webui.engine.process import EngineProcess
-
     budget = None if settings.ram_budget is None else int(settings.ram_budget * 1e9)
     folder = settings.extensions_folder if settings.extensions else None
     return EngineProcess(EngineConfig(settings.models, settings.device, budget, folder))

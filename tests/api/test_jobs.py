@@ -145,7 +145,8 @@ def test_windows_have_limits(client: TestClient, query: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "allowed"), [("PUT", "/api/jobs", "GET, POST"), ("PATCH", "/api/jobs/x", "DELETE, GET"), ("DELETE", "/api/queue", "POST")]
+    ("method", "path", "allowed"),
+    [("PUT", "/api/jobs", "GET, POST"), ("PATCH", "/api/jobs/x", "DELETE, GET"), ("DELETE", "/api/queue", "POST")],
 )
 def test_a_wrong_method_says_which_are_right(client: TestClient, method: str, path: str, allowed: str) -> None:
     answer = client.request(method, path)
@@ -163,7 +164,9 @@ def test_an_unknown_path_is_a_sentence(client: TestClient) -> None:
 def test_ten_people_at_once_lose_no_job(gesso: Gesso) -> None:
     def ask(number: int) -> str:
         with client_of(gesso) as client:
-            return str(client.post("/api/jobs", json={"prompt": str(number), "width": 64, "height": 64, "sampling": {"steps": 1}}).json()["id"])
+            return str(
+                client.post("/api/jobs", json={"prompt": str(number), "width": 64, "height": 64, "sampling": {"steps": 1}}).json()["id"]
+            )
 
     with ThreadPoolExecutor(10) as pool:
         ids = list(pool.map(ask, range(30)))

@@ -23,6 +23,7 @@ class Exchange:
         self._came = 0  # bytes of the body so far
         self._whole = False
         self._answered = False
+        self._complete = False
         self.too_large = False
 
     def declares_too_much(self, headers: Headers) -> bool:
@@ -39,6 +40,8 @@ class Exchange:
                 raise
         if self.too_large and not self._answered:
             await self.refuse()
+        elif self._closing.is_set() and self._answered and not self._complete:
+            await self._send({"type": "http.response.body", "body": b""})  # a stream that was cut short ends in good order
 
     async def refuse(self) -> None:
         size = f"{self._limit // MIB} MiB" if self._limit >= MIB else f"{self._limit // 1024} KiB"
@@ -85,4 +88,6 @@ class Exchange:
         if message["type"] == "http.response.start":
             self._answered = True
             message = {**message, "headers": secured(message.get("headers", ()))}
+        else:
+            self._complete = not message.get("more_body", False)
         await self._send(message)
