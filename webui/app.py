@@ -37,6 +37,23 @@ from webui.studio import Studio
 
 _log = logging.getLogger(__name__)
 Say = Callable[[str], None]
+# Of Gradio's own routes, those that the page has no use for: they proxy, record, edit the program, show one session
+# to another, or are a second API.
+CLOSED = (
+    "/gradio_api/api/",
+    "/gradio_api/call/",
+    "/gradio_api/custom_component/",
+    "/gradio_api/deep_link",
+    "/gradio_api/dev/",
+    "/gradio_api/process_recording",
+    "/gradio_api/proxy=",
+    "/gradio_api/runs",
+    "/gradio_api/stream/",
+    "/gradio_api/token",
+    "/gradio_api/undo-vibe-edit",
+    "/gradio_api/vibe-",
+    "/monitoring",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +129,8 @@ def build(settings: Settings, port: int, *, page: bool = True) -> Gesso:
             engine.close()
         database.close()
         raise
-    return Gesso(settings, studio, Door(app, link=link, allowed_hosts=settings.allowed_hosts), link)
+    door = Door(app, link=link, allowed_hosts=settings.allowed_hosts, closed=CLOSED)
+    return Gesso(settings, studio, door, link)
 
 
 def _engine(settings: Settings) -> Engine:

@@ -30,11 +30,13 @@ def person_of(scope: Scope) -> Person:
 class Door:
     """`link` None means that only this machine reaches us: whoever passes the Host and Origin checks is the host."""
 
-    def __init__(self, app: ASGIApp, *, link: Link | None = None, allowed_hosts: Iterable[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, link: Link | None = None, allowed_hosts: Iterable[str] = (), closed: tuple[str, ...] = ()) -> None:
+        """`closed` are beginnings of paths that nobody needs, and that nobody gets."""
         self._app = app
         self._link = link
         own = socket.gethostname().lower()
         self._names = frozenset({own, own.removesuffix(".local") + ".local", *allowed_hosts}) if link else frozenset(allowed_hosts)
+        self._closed = closed
         self._closing = asyncio.Event()
 
     def close(self) -> None:
@@ -64,6 +66,8 @@ class Door:
             await self._login_routes(self._link, scope, headers, exchange, person)
         elif person is None and scope["path"] not in OPEN_PATHS:
             await self._ask_to_log_in(scope, headers, send)
+        elif scope["path"].startswith(self._closed):
+            await send_error(send, 404, "There is nothing here.")
         else:
             await exchange.run(self._app, _with_person(scope, person))
 
