@@ -6,10 +6,12 @@ from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
+from starlette.routing import Mount
 
 from webui.settings import Settings
 from webui.studio import Studio
 from webui.ui import static, tokens
+from webui.ui.front import Front
 from webui.ui.tabs import Shell, Tab
 from webui.ui.tabs.text_to_image import NAMES
 from webui.ui.widgets import topbar
@@ -38,8 +40,10 @@ def mount(app: FastAPI, studio: Studio, settings: Settings, tabs: Sequence[Tab])
         enable_monitoring=False,
         pwa=False,
         theme=theme(),
-        head=head(settings, tabs),
     )
+    for route in mounted.routes:
+        if isinstance(route, Mount) and route.path == "":
+            route.app = Front(route.app, head(settings, tabs))
     return mounted
 
 

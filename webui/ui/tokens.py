@@ -56,8 +56,10 @@ def answer(studio: Studio, question: Question) -> Answer:
 
 
 def _tokens(text: str, stop: bool, merges: Merges | None) -> list[Token | None]:
-    """One `Token` for each token of a run, before it None where a BREAK begins a new chunk; ids are of no interest here."""
-    words: list[Token | None] = [None] if stop else []
+    """One `Token` for each token of a run, None for a BREAK; ids are of no interest here."""
+    if stop:
+        return [None]
+    words: list[Token | None] = []
     for word in _WORDS.findall(" ".join(text.lower().split())):
         words += [Token(0, comma=word == ",")] * (pieces(word, merges) if merges is not None else -(-len(word) // 6))
     return words

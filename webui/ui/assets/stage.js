@@ -19,6 +19,11 @@ export function start() {
   measure();
   wireActions();
   wireFrame();
+  strip.addEventListener("wheel", (event) => { // a mouse has one wheel, and the strip lies
+    if (event.deltaX || strip.scrollWidth <= strip.clientWidth) return;
+    event.preventDefault();
+    strip.scrollLeft += event.deltaY;
+  }, { passive: false });
   on("view progress", draw);
   on("saved", ({ id, picture }) => {
     if (state.view.kind === "live" && state.view.job === id) appear(fileOf(picture), picture.width, picture.height, { soft: false });
