@@ -1,5 +1,6 @@
 """The janitor: bounds the folder of temporary files that Gradio fills with uploads."""
 
+import contextlib
 import logging
 import os
 import time
@@ -38,9 +39,7 @@ def tidy(folder: Path, *, max_age: float = MAX_AGE, max_bytes: int = MAX_BYTES) 
 
 
 def _remove_empty(folder: Path) -> None:
-    for place, folders, files in os.walk(folder, topdown=False):
-        if not folders and not files and Path(place) != folder:
-            try:
+    for place, _, _ in os.walk(folder, topdown=False):
+        if Path(place) != folder:
+            with contextlib.suppress(OSError):  # one that is not empty stays
                 Path(place).rmdir()
-            except OSError:  # a file came in between
-                continue

@@ -1,0 +1,183 @@
+"""The program as a person starts and ends it, in a process of its own; and the parts of its start that need none."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.library.weights import diffusers_folder
+from webui.__main__ import main
+from webui.app import build, greeting, harden
+from webui.settings import ROOT, Settings
+
+END = 2.0  # seconds from the signal to the end
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+
+def patience(seconds: float) -> float:
+    """A limit for this machine as busy as it is: on one with nothing else to do, `seconds`."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
+class Program:
+    """`python -m webui` on a free port and a folder of its own."""
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        diffusers_folder(folder / "models" / "checkpoints" / "tiny")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.folder = folder
+        self.options = ["--fake-engine", "--no-browser", "--data-dir", str(folder), *options]
+        self.process = self.start("--port", str(self.port))
+
+    def start(self, *more: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "webui", *self.options, *more]
+        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def wait(self, seconds: float = 120) -> None:
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, self.process.communicate()
+            try:
+                httpx.get(f"{self.url}/health", timeout=5).raise_for_status()
+                return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        raise AssertionError("it never answered")
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    made = Program(tmp_path)
+    yield made
+    if made.process.poll() is None:
+        made.process.kill()
+    made.process.communicate()
+
+
+def test_a_start_a_second_start_and_an_end(program: Program) -> None:
+    program.wait()
+    assert "<html" in httpx.get(program.url, timeout=60).text
+
+    second = program.start()
+    out, err = second.communicate(timeout=120)
+    assert second.returncode == 2
+    assert re.fullmatch(r"Gesso cannot start\. Another Gesso uses the folder .*process \d+ .*\n", err), (out, err)
+    assert str(program.process.pid) in err
+    assert program.url in err
+
+    ask = {"prompt": "hills", "count": 100, "sampling": {"steps": 20, "seed": 1}}
+    job_id = httpx.post(f"{program.url}/api/jobs", json=ask, timeout=30).json()["id"]
+    with httpx.stream("GET", f"{program.url}/api/events?previews=1", timeout=60) as stream:
+        assert any("progress" in line for line in stream.iter_lines())
+        began = time.monotonic()
+        program.process.send_signal(signal.SIGINT)
+        out, err = program.process.communicate(timeout=60)
+        assert time.monotonic() - began < patience(END)
+    assert (program.process.returncode, err) == (0, "")
+    assert f"Gesso is open at {program.url}" in out
+    assert str(program.folder / "outputs") in out
+    assert len(out.splitlines()) <= 6
+    log = (program.folder / "outputs" / "logs" / "gesso.log").read_text()
+    assert "Traceback" not in log
+
+    program.process = program.start("--port", str(program.port))  # nothing was lost: the job goes on
+    program.wait()
+    job = httpx.get(f"{program.url}/api/jobs/{job_id}", timeout=30).json()
+    assert job["status"] in ("running", "queued")
+    began = time.monotonic()
+    program.process.send_signal(signal.SIGTERM)
+    program.process.communicate(timeout=60)
+    assert time.monotonic() - began < patience(END)
+    assert program.process.returncode == 0
+
+
+def test_the_pages_process_never_maps_torch(program: Program) -> None:
+    program.wait()
+    httpx.get(program.url, timeout=60).raise_for_status()
+    mapped = {Path(row.path).name for row in psutil.Process(program.process.pid).memory_maps()}
+    assert mapped
+    assert not [name for name in mapped if "torch" in name]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--prot", "1"], "There is no option --prot. Did you mean --port?"),
+        (["--port", "0"], "port: Input should be greater than or equal to 1, not '0'."),
+        (["--port"], "argument --port: expected one argument"),
+        (["--theme", "pink"], "invalid choice: 'pink'"),
+        (["--passcode", "abc"], "A passcode has 4 to 200 characters."),
+    ],
+)
+def test_a_mistyped_option_is_one_sentence(capsys: pytest.CaptureFixture[str], options: list[str], sentence: str) -> None:
+    assert main(options) == 2
+    err = capsys.readouterr().err
+    assert sentence in err
+    assert err.startswith("Gesso cannot start. ")
+    assert err.count("\n") == 1
+    assert "abc" not in err
+
+
+def test_help_needs_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "--listen" in capsys.readouterr().out
+
+
+def test_a_port_in_use_is_one_sentence_and_leaves_no_lock(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for _ in range(2):
+            assert main(["--port", port, "--data-dir", str(tmp_path), "--no-browser", "--fake-engine"]) == 2
+            assert f"Port {port} is in use" in capsys.readouterr().err
+
+
+def test_nothing_is_sent_and_no_foreign_code_runs(tmp_path: Path) -> None:
+    environment = {"GRADIO_ANALYTICS_ENABLED": "True", "HF_HUB_OFFLINE": "0"}
+    harden(Settings(data_dir=tmp_path), environment)
+    assert environment["GRADIO_ANALYTICS_ENABLED"] == "False"
+    assert environment["HF_HUB_OFFLINE"] == environment["TRANSFORMERS_OFFLINE"] == "1"
+    assert environment["DIFFUSERS_DISABLE_REMOTE_CODE"] == "true"
+    assert Path(environment["GRADIO_TEMP_DIR"]).is_relative_to(tmp_path / "outputs")
+
+
+def test_the_greeting_of_a_shared_start_says_who_can_come_in_and_no_given_passcode(tmp_path: Path) -> None:
+    for passcode in (None, "open sesame"):
+        settings = Settings(data_dir=tmp_path, fake_engine=True, listen=True, passcode=passcode)
+        gesso = build(settings, 7999, page=False)
+        try:
+            lines = "\n".join(greeting(gesso, "http://127.0.0.1:7999"))
+        finally:
+            gesso.studio.close()
+        assert "open sesame" not in lines
+        assert (gesso.link is not None and gesso.link.passcode.text in lines) is (passcode is None)
+        assert "only the login page and /health" in lines
+        assert "\x1b" not in lines  # no terminal, no drawing
+
+
+def test_a_part_that_cannot_be_built_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[bool] = []
+    monkeypatch.setattr("webui.engine.fake.FakeEngine.close", lambda self: closed.append(True))
+    monkeypatch.setattr("webui.app.JobStore", lambda database: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        build(Settings(data_dir=tmp_path, fake_engine=True), 7999, page=False)
+    assert closed == [True]
+
+
+def test_settings_fit_in_json(tmp_path: Path) -> None:
+    """And the passcode is not in their text."""
+    settings = Settings(data_dir=tmp_path, passcode="open sesame")
+    assert "open sesame" not in repr(settings)
+    assert json.loads(settings.model_dump_json())
