@@ -2,7 +2,9 @@
 
 import math
 import sqlite3
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -300,15 +302,55 @@ def test_a_cancelled_waiting_job_ends_its_watchers(studio: Studio) -> None:
     assert last.job.status is Status.CANCELLED
 
 
-def test_events_come_in_the_order_of_the_changes(rooms: Rooms) -> None:
-    """Submitting and taking race; nobody may hear that a job runs before hearing that it waits."""
+def slowly(call: Callable[..., Any], gap: threading.Event) -> Callable[..., Any]:
+    """The same, with time between the change and its announcement; `gap` is set there."""
+
+    def slow(*args: Any) -> Any:
+        result = call(*args)
+        if result is not None:
+            gap.set()
+            time.sleep(0.15)
+        return result
+
+    return slow
+
+
+def told_of(rooms: Rooms, job: Job) -> list[str]:
+    events = [event for event in rooms.told if isinstance(event, Changed | Finished) and event.job.id == job.id]
+    return [f"{event.job.status}{' (cancelling)' if event.job.cancel_requested else ''}" for event in events]
+
+
+def test_nobody_hears_that_a_job_runs_before_hearing_that_it_waits(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rooms.store, "add", slowly(rooms.store.add, threading.Event()))
     rooms.dispatcher.start()
-    jobs = [rooms.studio.submit(draft(sampling={"steps": 1}), HOST) for _ in range(10)]
-    for job in jobs:
-        ended(rooms.studio, job)
-    for job in jobs:
-        statuses = [event.job.status for event in rooms.told if isinstance(event, Changed | Finished) and event.job.id == job.id]
-        assert statuses == ["queued", "running", "done"]
+    submitting = threading.Thread(target=rooms.studio.submit, args=(draft(), HOST))
+    submitting.start()
+    while not rooms.store.list():
+        time.sleep(0.001)
+    rooms.dispatcher.wake()
+    job = rooms.store.list()[0]
+    ended(rooms.studio, job)
+    submitting.join()
+    assert told_of(rooms, job) == ["queued", "running", "done"]
+
+
+@pytest.mark.parametrize("change", ["take", "finish"])
+def test_nobody_hears_of_a_cancelling_out_of_turn(rooms: Rooms, monkeypatch: pytest.MonkeyPatch, change: str) -> None:
+    """A job that is cancelled between being taken (or finished) and the announcement of that."""
+    gap = threading.Event()
+    monkeypatch.setattr(rooms.store, change, slowly(getattr(rooms.store, change), gap))
+    rooms.engine.delay = 0.01
+    rooms.dispatcher.start()
+    job = rooms.studio.submit(draft(sampling={"steps": 50 if change == "take" else 1}), HOST)
+    assert gap.wait(SOON)
+    if change == "take":
+        rooms.studio.cancel(job.id, HOST)
+    else:
+        with pytest.raises(Conflict, match="already done"):
+            rooms.studio.cancel(job.id, HOST)
+    ended(rooms.studio, job)
+    last = ["running (cancelling)", "cancelled (cancelling)"] if change == "take" else ["done"]
+    assert told_of(rooms, job) == ["queued", "running", *last]
 
 
 def test_listening_can_be_stopped(studio: Studio) -> None:

@@ -342,10 +342,12 @@ def test_a_generator_is_closed_when_its_picture_cannot_be_kept(build: Build) -> 
 
     engine = Watched()
     rig = build(engine)
+    ended: list[int] = []
+    rig.bus.listen(lambda event: ended.append(engine.ended) if isinstance(event, QueueChanged) else None)
     rig.shelf.trouble = [StorageError("The disk is full.")]
     rig.add()
     rig.until(lambda event: isinstance(event, Changed) and event.message == "The disk is full.")
-    assert engine.ended == 1
+    assert ended == [1], "before anything else, not when its traceback is forgotten"
 
 
 # --- a full disk ---

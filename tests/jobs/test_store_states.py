@@ -200,6 +200,6 @@ class LongQueue(Queue):
 
 
 TestQueue = Queue.TestCase
-TestQueue.settings = settings(max_examples=12, stateful_step_count=40, deadline=None)
+TestQueue.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
 TestLongQueue = pytest.mark.long(LongQueue.TestCase)
 TestLongQueue.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)

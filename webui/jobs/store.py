@@ -209,7 +209,6 @@ class JobStore:
                     db.execute("UPDATE jobs SET status = 'done', finished_at = ?, engine = NULL WHERE id = ?", (now, job.id))
                 else:
                     _put_back(db, job.id, True, _STOPPED)
-        self._cancelling.clear()
         recovered = [self.get(job.id) for job in jobs]
         for job in recovered:
             log.info(
