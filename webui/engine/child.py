@@ -116,11 +116,13 @@ def make(factory: str, argument: Any) -> Engine:
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C in the terminal reaches both; the parent decides
-    reports = os.fdopen(os.dup(1), "wb")
+    commands, reports = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    with open(os.devnull, "rb") as nothing:  # noqa: PTH123  # os.devnull is no path to a file
+        os.dup2(nothing.fileno(), 0)  # whoever asks finds no input
     os.dup2(2, 1)  # whatever is printed goes to the log
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     try:
-        Child(sys.stdin.buffer, reports).main()
+        Child(commands, reports).main()
     except BrokenPipeError:
         os._exit(0)  # the parent is gone
 

@@ -123,7 +123,7 @@ class DiffusionEngine:
             "Device": self.device.label,
             "Attention": "tiles" if self.device.tiled else "torch's own",
             "Schedule": schedule,
-            "torch": torch.__version__,
+            "torch": str(torch.__version__),
             "diffusers": importlib.metadata.version("diffusers"),
         }
 

@@ -155,8 +155,11 @@ class EngineProcess:
         try:
             while True:
                 self._take(child, receive(child.process.stdout))
-        except (EOFError, OSError, pickle.UnpicklingError) as end:
+        except (EOFError, OSError) as end:
             _log.debug("The engine's process says no more: %r", end)
+        except pickle.UnpicklingError as error:
+            child.reason = f"The engine's process said something that is no message: {error}. Report this, please."
+            child.process.kill()
         child.obituary = _obituary(child)
         with self._lock:
             if not self._closed:
