@@ -9,6 +9,8 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from tests.engine import ldm
+
 EPSILON = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
 ZERO_SNR = EPSILON | {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
 
@@ -85,4 +87,53 @@ def write_folder(folder: Path, scheduler: dict[str, Any] = EPSILON, seed: int = 
         "scheduler": ["diffusers", "DDIMScheduler"],
     }
     (folder / "model_index.json").write_text(json.dumps(index), encoding="utf-8")
+    return folder
+
+
+def write_file(path: Path, seed: int = 0) -> Path:
+    """The same weights as `write_folder`'s, under the names of the original Stable Diffusion."""
+    unet, vae, text_encoder = networks(seed)
+    weights = ldm.unet(unet.state_dict(), unet.config) | ldm.vae(vae.state_dict(), len(VAE["block_out_channels"]))
+    weights |= ldm.text_encoder(text_encoder.state_dict())
+    save_file({key: value.contiguous() for key, value in weights.items()}, path)
+    return path
+
+
+EXTENSION = '''
+"""Tiny Stable Diffusion in a single file, for tests."""
+from webui.core.geometry import Size
+from webui.core.parts import FamilyInfo, HeaderSignature, SamplerInfo
+from webui.core.records import CheckpointDefaults
+from webui.hooks import hookimpl
+from tests.engine import tiny
+
+INFO = FamilyInfo(
+    id="tiny", label="Tiny", native=Size(64, 64), tasks=("text_to_image",), pipeline_classes=(),
+    signature=(HeaderSignature(key="model.diffusion_model.input_blocks.0.0.weight", shape=(32, 4, 3, 3)),),
+    defaults=CheckpointDefaults(width=64, height=64),
+)
+
+@hookimpl
+def register_families():
+    return [INFO]
+
+@hookimpl
+def register_samplers():
+    return [SamplerInfo(id="Euler by an extension", implementation="EulerDiscreteScheduler")]
+
+def load(record, device):
+    from webui.engine import loading
+    return loading.from_single_file(record, device, loading.Configs(tiny.UNET, tiny.VAE, tiny.TEXT_ENCODER, tiny.EPSILON))
+'''
+
+
+def write_models(folder: Path) -> Path:
+    """models/ with tiny, tiny-zero (zero terminal SNR) and single (a single file), and extensions/ that knows the last."""
+    checkpoints = folder / "models" / "checkpoints"
+    write_folder(checkpoints / "tiny")
+    write_folder(checkpoints / "tiny-zero", ZERO_SNR)
+    write_file(checkpoints / "single.safetensors")
+    write_tokenizer(folder / "models" / "clip")
+    (folder / "extensions" / "tiny_family").mkdir(parents=True)
+    (folder / "extensions" / "tiny_family" / "__init__.py").write_text(EXTENSION, encoding="utf-8")
     return folder
