@@ -27,6 +27,7 @@ from webui.engine.fake import FakeEngine
 from webui.engine.process import EngineProcess
 from webui.extensions import Extensions
 from webui.gallery.gallery import Gallery
+from webui.imports import without_stubs
 from webui.jobs.bus import Bus
 from webui.jobs.dispatcher import Dispatcher
 from webui.jobs.store import JobStore
@@ -145,7 +146,8 @@ def _extensions(settings: Settings, page: bool) -> Extensions:
     """The built-ins and the folder's."""
     builtins = [engine_builtin]
     if page:
-        from webui.ui import builtin as ui_builtin  # here, because gradio takes 2 s to import, and the engine's process starts meanwhile
+        with without_stubs():
+            from webui.ui import builtin as ui_builtin  # here: gradio takes a second to import, and the engine's process starts meanwhile
 
         builtins.append(ui_builtin)
     return Extensions(builtins, settings.extensions_folder if settings.extensions else None)
@@ -240,7 +242,7 @@ def _ready(gesso: Gesso, lock: FolderLock, port: int, say: Say) -> None:
 
 def greeting(gesso: Gesso, url: str) -> list[str]:
     """The lines that a start prints: where the page is, where pictures go, what works for it, and who else can come in."""
-    engines = ", ".join(state.label or state.device for state in gesso.studio.capabilities().engines)
+    engines = ", ".join(state.label or f"{state.device}, starting" for state in gesso.studio.capabilities().engines)
     lines = [
         f"Gesso is open at {url}",
         f"  pictures  {gesso.settings.outputs}",

@@ -10,6 +10,7 @@ from webui.core.errors import SetupError
 
 MAX_BYTES = 2_000_000
 KEPT = 5  # older files
+OURS = "gesso"  # the name of our handlers, by which a second start in one process finds and replaces them
 
 
 class _OneLine(logging.Formatter):
@@ -36,11 +37,11 @@ def start(folder: Path, name: str = "gesso", terminal: TextIO | None = None) -> 
     screen.setLevel(logging.WARNING)
     screen.addFilter(logging.Filter("webui"))
     root = logging.getLogger()
-    for old in [handler for handler in root.handlers if getattr(handler, "of_gesso", False)]:
+    for old in [handler for handler in root.handlers if handler.get_name() == OURS]:
         root.removeHandler(old)
         old.close()
     for handler in (file, screen):
-        handler.of_gesso = True  # type: ignore[attr-defined]  # marks ours, so that a second start in one process replaces them
+        handler.set_name(OURS)
         root.addHandler(handler)
     root.setLevel(logging.INFO)
     for chatty in ("httpx", "httpcore", "asyncio", "PIL"):
