@@ -6,7 +6,9 @@
   const ground = (element) => {
     const layers = [];
     for (let one = element; one; one = one.parentElement) {
-      const colour = parse(getComputedStyle(one).backgroundColor);
+      const style = getComputedStyle(one);
+      if (style.display === "contents") continue; // paints nothing
+      const colour = parse(style.backgroundColor);
       if (colour[3] > 0) layers.push(colour);
       if (colour[3] === 1) break;
     }
@@ -22,7 +24,7 @@
     const colour = over(parse(getComputedStyle(element).color), under);
     const [high, low] = [luminance(colour), luminance(under)].sort((a, b) => b - a);
     const ratio = (high + 0.05) / (low + 0.05);
-    if (ratio < 4.5) found.push(`${walker.currentNode.data.trim().slice(0, 30)}: ${ratio.toFixed(2)}`);
+    if (ratio < 4.5) found.push(`${walker.currentNode.data.trim().slice(0, 30)}: ${ratio.toFixed(2)} ${getComputedStyle(element).color} on ${under.map(Math.round)}`);
   }
   return found;
 }

@@ -1,4 +1,4 @@
-"""The page in a real browser, against a real server process: from a typed prompt to a picture in the gallery, and what can go wrong between."""
+"""The page in a real browser, against a real server: from a typed prompt to a picture in the gallery, and what can go wrong between."""
 
 import re
 from collections.abc import Callable
@@ -28,9 +28,13 @@ def generate(page: Any, prompt: str, *, steps: str = "8", count: str = "1") -> N
 
 def picture_shown(page: Any) -> str:
     """The id of the finished picture on the stage, once nothing runs any more."""
-    page.wait_for_function("document.title === 'Gesso' && document.querySelector('#stage_picture[data-kind=picture]')?.complete")
-    source: str = page.get_attribute("#stage_picture", "src")
-    found = re.search(r"images/([^/]+)/", source)
+    source = page.wait_for_function(
+        """() => {
+            const image = document.querySelector("#stage_picture[data-kind=picture]");
+            return document.title === "Gesso" && image?.complete ? image.getAttribute("src") : null;
+        }"""
+    ).json_value()
+    found = re.search(r"images/([^/]+)/file", source)
     assert found is not None, source
     return found.group(1)
 
@@ -104,14 +108,14 @@ def test_queue_cancel_and_cancel_all(open_page: Opened) -> None:
     page.wait_for_selector("#chip_queue b:has-text('2')")
     page.click("#chip_queue")
     page.click("#queue_cancel_all")
-    page.wait_for_function("document.querySelector('#chip_queue').innerText === 'queue empty'")
+    page.wait_for_function("document.querySelector('#chip_queue')?.innerText === 'queue empty'")
 
 
 def test_a_paused_queue_says_so_and_goes_on(open_page: Opened) -> None:
     page = open_page()
     page.click("#chip_queue")
     page.click("#queue_pause")
-    page.wait_for_function("document.querySelector('#chip_queue').innerText === 'queue paused'")
+    page.wait_for_function("document.querySelector('#chip_queue')?.innerText === 'queue paused'")
     generate(page, "dunes")
     page.wait_for_function("document.querySelector('#stage_hud').innerText.includes('the queue is paused')")
     page.click("#queue_pause")
@@ -232,7 +236,7 @@ def test_another_checkpoint_brings_its_own_values_and_takes_them_back(open_page:
     page = open_page()
     field(page, "txt2img_cfg_scale").fill("9")
     page.click("#setting_sd_model_checkpoint input")
-    page.click("[role=option]:has-text('other')")
+    page.click("[role=option]:has-text('beta')")
     page.wait_for_function("document.querySelector('#txt2img_steps input').value === '12'")
     page.wait_for_function("document.querySelector('#size_note').innerText === '512 × 512 · native'")
     assert field(page, "txt2img_cfg_scale").input_value() == "9", "a hand had set it"
@@ -243,7 +247,9 @@ def test_another_checkpoint_brings_its_own_values_and_takes_them_back(open_page:
 
 def test_the_empty_stage_teaches_and_shapes_follow_the_checkpoint(open_page: Opened, server: Server) -> None:
     page = open_page()
-    page.request.post(f"{server.url}api/images/trash", data={"ids": _all_pictures(page, server)}) if _all_pictures(page, server) else None
+    made = [picture["id"] for picture in page.request.get(f"{server.url}api/images?per_page=500").json()["pictures"]]
+    if made:
+        page.request.post(f"{server.url}api/images/trash", data={"ids": made})
     page.reload(wait_until="commit")
     ready(page)
     page.wait_for_selector("#stage_empty .suggestion")
@@ -258,10 +264,6 @@ def test_the_empty_stage_teaches_and_shapes_follow_the_checkpoint(open_page: Ope
     page.wait_for_selector("#prompt_tokens:has-text('/ 75')")
     page.click("#nav_gallery")
     page.wait_for_selector("#gallery_empty h2:has-text('No pictures yet')")
-
-
-def _all_pictures(page: Any, server: Server) -> list[str]:
-    return [picture["id"] for picture in page.request.get(f"{server.url}api/images?per_page=500").json()["pictures"]]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -346,11 +348,11 @@ def test_the_server_dies_and_comes_back_while_the_page_is_open(open_page: Opened
     generate(page, "islands", steps=LONG)
     page.wait_for_selector("#stage_picture[data-kind=preview]")
     server.stop(9)
-    page.wait_for_function("document.querySelector('#chip_queue').innerText.startsWith('reconnecting')")
+    page.wait_for_function("document.querySelector('#chip_queue')?.innerText.startsWith('reconnecting')")
     page.click("#txt2img_generate")
     page.wait_for_selector("#form_trouble:has-text('did not answer')")
     server.start()
-    page.wait_for_function("!document.querySelector('#chip_queue').innerText.startsWith('reconnecting')")
+    page.wait_for_function("document.querySelector('#chip_queue')?.innerText.startsWith('reconnecting') === false")
     picture_shown(page)
     generate(page, "islands again")
     page.wait_for_function("document.querySelector('#stage_picture')?.alt === 'islands again'")

@@ -4,7 +4,7 @@ import { byId, drawn, grouped, h, icon, later, setIcon, typeInto } from "./dom.j
 import { checkpoint } from "./chips.js";
 import { ask } from "./net.js";
 import { toast } from "./panels.js";
-import { emit, on, shownPicture, state } from "./state.js";
+import { emit, expect, on, settle, shownPicture, state } from "./state.js";
 import { enhancePrompt, drawPrompt } from "./prompt.js";
 import { enhanceDials, syncDials } from "./dials.js";
 
@@ -15,9 +15,11 @@ const ELEMENTS = {
   "sampling.steps": "txt2img_steps", "sampling.guidance": "txt2img_cfg_scale", "sampling.seed": "txt2img_seed", "sampling.clip_skip": "txt2img_clip_skip",
 };
 const SAVE_AFTER = 400; // ms of quiet
+const PATIENCE = 2500; // ms without an answer and without a link, after which the server is said to be away
 
 let payload = null;
 let saved = "";
+let unanswered = 0;
 
 /** What Gradio's handlers call; there before the page is. */
 export function expose() {
@@ -103,7 +105,7 @@ export async function start() {
   });
   for (const radio of document.querySelectorAll("#txt2img_shape input")) radio.addEventListener("keydown", shapeKeys);
   on("fill", apply);
-  on("queued", settle);
+  on("queued", ({ job }) => expect(job));
   on("refused", settle);
   const narrow = matchMedia("(max-width: 560px)");
   const home = byId("setting_sd_model_checkpoint").nextElementSibling;
@@ -164,6 +166,8 @@ function enhanceButtons() {
   generate.addEventListener("click", () => {
     clearComplaints();
     emit("pressed");
+    clearTimeout(unanswered);
+    unanswered = setTimeout(() => { if (state.pending && !state.linked) TOLD.lost({ about: "submit" }); }, PATIENCE); // Gradio itself may wait for ever
   }, true);
   on("pressed", () => {
     state.pending += 1;
@@ -175,11 +179,6 @@ function enhanceButtons() {
   const cancel = byId("txt2img_interrupt");
   cancel.title = "Cancel the job that is shown (Esc)";
   cancel.addEventListener("click", () => emit("cancel"));
-}
-
-function settle() {
-  state.pending = Math.max(0, state.pending - 1);
-  emit("pending");
 }
 
 // --- what is wrong ---

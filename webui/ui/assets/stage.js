@@ -145,7 +145,7 @@ function drawHud(job) {
   bar.hidden = !running && !state.pending;
   fill.style.transform = `scaleX(${done})`;
   bar.setAttribute("aria-valuenow", String(Math.round(done * 100)));
-  document.title = running ? (running.status === "running" ? `${Math.round(done * 100)} % · Gesso` : "queued · Gesso") : "Gesso";
+  document.title = running ? (running.status === "running" ? `${Math.round(done * 100)} % · Gesso` : "queued · Gesso") : state.pending ? "queued · Gesso" : "Gesso";
 }
 
 export function whole(job, progress) {

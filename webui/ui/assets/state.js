@@ -10,7 +10,8 @@ export const state = {
   progress: new Map(), // latest progress by job
   preview: new Map(), // latest preview by job, as an address
   ended: [], // jobs that ended while the page was open, newest first
-  pending: 0, // Generate was pressed, the answer is on its way
+  pending: 0, // Generate was pressed, and the job is not heard of yet
+  expected: new Set(), // ids of accepted jobs that the stream has not told of yet
   checkpoints: [],
   form: {}, // the form's values by field
   recent: [], // pictures, newest first: the strip
@@ -66,6 +67,7 @@ const HANDLERS = {
   },
   changed({ job, message }) {
     state.jobs.set(job.id, job);
+    arrived(job.id);
     if (job.status === "queued") state.progress.delete(job.id);
     if (message) state.progress.set(job.id, { ...(state.progress.get(job.id) ?? { job_id: job.id, index: job.made, step: 0, total: job.request.sampling.steps }), message });
     emit("queue");
@@ -88,6 +90,7 @@ const HANDLERS = {
   },
   finished({ job }) {
     state.jobs.delete(job.id);
+    arrived(job.id);
     state.progress.delete(job.id);
     state.preview.delete(job.id);
     state.ended = [job, ...state.ended.filter((other) => other.id !== job.id)].slice(0, 100);
@@ -106,6 +109,25 @@ const HANDLERS = {
     emit("engines");
   },
 };
+
+/** A job was accepted: it counts as pending until the stream tells of it. */
+export function expect(id) {
+  if (state.jobs.has(id) || state.ended.some((job) => job.id === id)) {
+    settle();
+    return;
+  }
+  state.expected.add(id);
+  setTimeout(() => arrived(id), 5000); // the stream is away
+}
+
+function arrived(id) {
+  if (state.expected.delete(id)) settle();
+}
+
+export function settle() {
+  state.pending = Math.max(0, state.pending - 1);
+  emit("pending");
+}
 
 function keepPreview(progress) {
   if (progress.preview) state.preview.set(progress.job_id, `data:image/webp;base64,${progress.preview}`);
