@@ -20,9 +20,9 @@ def install() -> torch.library.Library | None:
         return None
     if any(_loads(Path(folder)) for folder in spec.submodule_search_locations):
         return None
-    library = torch.library.Library("torchvision", "DEF")
+    library = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]  # torch leaves it untyped
     for name in _OPERATORS:
-        library.define(name + _SCHEMA)
+        library.define(name + _SCHEMA)  # type: ignore[no-untyped-call]  # the same
     return library
 
 
@@ -30,7 +30,7 @@ def _loads(folder: Path) -> bool:
     """Whether a compiled half of torchvision lies in `folder` and loads with this torch."""
     for path in sorted([*folder.glob("_C*.so"), *folder.glob("_C*.pyd"), *folder.glob("_C*.dylib")]):
         try:
-            torch.ops.load_library(str(path))
+            torch.ops.load_library(str(path))  # type: ignore[no-untyped-call]  # the same
         except OSError:
             continue
         return hasattr(torch.ops.torchvision, "nms")

@@ -35,7 +35,7 @@ class Gang:
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         values = torch.cat([*(gradient.reshape(-1) for gradient in gradients), torch.tensor([spent])])
         mean = self.mean(values)
-        parts = mean[:-1].split([p.numel() for p in parameters])
+        parts = torch.split(mean[:-1], [p.numel() for p in parameters])
         for parameter, gradient, part in zip(parameters, gradients, parts, strict=True):
             parameter.grad = gradient.copy_(part.view(gradient.shape))
         return float(mean[-1])
@@ -44,7 +44,7 @@ class Gang:
 def run_gang(count: int, values: int, member: Callable[..., None], arguments: tuple[object, ...]) -> None:
     """Run `member(*arguments, gang)` in `count` processes, rank 0 in this one; at most `values` are shared in a step."""
     context = torch.multiprocessing.get_context("spawn")
-    board = torch.zeros(count, values + 1).share_memory_()
+    board = torch.zeros(count, values + 1).share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     barrier = context.Barrier(count)
     others = [
         context.Process(target=member, args=(*arguments, Gang(rank, count, board, barrier)), daemon=True)

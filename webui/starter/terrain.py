@@ -55,7 +55,8 @@ def _wave(place: Place, level: float, swing: float, rng: Rng, waves: float = 1.0
     a, b = rng.uniform(0, 2 * np.pi, 2)
     pace = rng.uniform(0.85, 1.15) * waves * 2 * np.pi
     line = 0.7 * np.sin(x * pace + a) + 0.3 * np.sin(x * pace * 1.9 + b)
-    return (place.height * level + place.unit * swing * line).astype(np.float32)
+    ridge: Array = (place.height * level + place.unit * swing * line).astype(np.float32)
+    return ridge
 
 
 def _shaded(place: Place, ridge: Array, top: Colour, foot: Colour, reach: float) -> Array:
@@ -101,7 +102,8 @@ def _range(place: Place, level: float, heights: tuple[float, float], count: floa
 def _zigzag(x: Array, period: float, shift: float) -> Array:
     """A triangle wave, -1..1."""
     phase = np.mod(x / period + shift, 1.0)
-    return (4.0 * np.abs(phase - 0.5) - 1.0).astype(np.float32)
+    wave: Array = (4.0 * np.abs(phase - 0.5) - 1.0).astype(np.float32)
+    return wave
 
 
 def _paint_range(canvas: Canvas, place: Place, peaks: Range, haze: float, snow: bool, layer: int) -> None:

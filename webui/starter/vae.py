@@ -72,7 +72,7 @@ def picture_loss(made: Tensor, wanted: Tensor, colour: float = COLOUR) -> Tensor
 def train_vae(sources: Sequence[Bytes], budget: Budget, folder: Path, report: Report, batch: int = 16) -> AutoencoderKL:
     """Train (or go on training) the autoencoder; its scaling factor is left to `measure_scale`."""
     torch.manual_seed(20)
-    vae = build_vae().to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # untyped upstream
+    vae = build_vae().to(memory_format=torch.channels_last)
     plan = Plan("vae", budget, rate=1.6e-3, warmup=100, ema=0.995, settle=0.6)
     trainer = Trainer(plan, {"vae": vae}, folder, report)
 
