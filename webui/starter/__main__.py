@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from webui.starter.card import update_card
-from webui.starter.checkpoint import DEFAULTS, load_parts
+from webui.starter.checkpoint import DEFAULTS
 from webui.starter.evaluate import evaluate
 from webui.starter.loop import Budget
 from webui.starter.say import say
@@ -55,7 +55,7 @@ def main(arguments: list[str]) -> int:
         return 0
     judge = judge_for(recipe, chosen.work, say)
     out = chosen.work / "evaluation"
-    figures = evaluate(load_parts(chosen.checkpoint), judge, chosen.pictures, chosen.guidance, out, say)
+    figures = evaluate(chosen.checkpoint, judge, chosen.pictures, chosen.guidance, out, say)
     if chosen.update_card:
         update_card(chosen.checkpoint, out / "report.json")
     return 0 if figures["passed"] else 1

@@ -35,8 +35,8 @@ class Canvas:
             return
         alpha = np.clip((self.y[top:] - ridge[None, :]) * sharp[None, :] + 0.5, 0.0, 1.0)
         colour = np.asarray(colour, np.float32)
-        alpha = alpha.astype(np.float32)
-        self.over(colour[top:] if colour.ndim == 3 and colour.shape[0] > 1 else colour, alpha, top)
+        shown = colour[top:] if colour.ndim == 3 and colour.shape[0] > 1 else colour
+        self.over(shown, alpha.astype(np.float32), top)
 
     def disc(self, cx: float, cy: float, radius: float, colour: Sequence[float], opacity: float = 1.0) -> None:
         """A round disc with a one-pixel soft rim."""

@@ -1,16 +1,19 @@
 """Evaluation: does the checkpoint draw what it is asked for, and how well does its code keep a picture?"""
 
 import json
+import multiprocessing
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import torch
 from PIL import Image
 
 from webui.starter.captions import describe
-from webui.starter.checkpoint import DEFAULTS, Parts
+from webui.starter.checkpoint import DEFAULTS, load_parts
 from webui.starter.data import HELD_OUT, Bytes
 from webui.starter.judge import KINDS, Judge, Score, judge_accuracy, truth
 from webui.starter.loop import Report
@@ -21,6 +24,7 @@ from webui.starter.vae import psnr
 BARS: Final = {"time": 0.95, "land": 0.90, "clouds": 0.85, "extras": 0.80}
 PSNR_BAR: Final = 30.0  # dB
 JUDGE_BAR: Final = 0.98
+_GROUP: Final = 40  # pictures that a process paints in one go
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +75,30 @@ def passes(scores: dict[str, Score], decibels: float, judged: dict[str, Score]) 
     return seen and decibels >= PSNR_BAR and all(score.share >= JUDGE_BAR for score in judged.values())
 
 
-def paint_all(parts: Parts, asked: Sequence[Asked], guidance: float, report: Report, batch: int = 4) -> Bytes:
-    """One picture for each prompt, at the checkpoint's own size and steps."""
+def paint_all(folder: Path, prompts: Sequence[str], guidance: float, report: Report, workers: int = 2) -> Bytes:
+    """One picture for each prompt, at the checkpoint's own size and steps; `workers` processes of one thread."""
+    groups = [(folder, list(prompts[i : i + _GROUP]), 7_000_000 + i, guidance) for i in range(0, len(prompts), _GROUP)]
+    if workers <= 1:
+        return np.concatenate([_paint_group(group) for group in groups])
+    found = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for pictures in pool.map(_paint_group, groups):
+            found.append(pictures)
+            report(f"painted {min(len(found) * _GROUP, len(prompts))} of {len(prompts)}")
+    return np.concatenate(found)
+
+
+def _paint_group(group: tuple[Path, list[str], int, float]) -> Bytes:
+    """Pictures for some prompts: folder of the checkpoint, prompts, first seed, guidance."""
+    folder, prompts, seed, guidance = group
+    parts = load_parts(folder)
     size, steps = (int(DEFAULTS["width"]), int(DEFAULTS["height"])), int(DEFAULTS["steps"])
     found = []
-    for start in range(0, len(asked), batch):
-        group = asked[start : start + batch]
-        seeds = [7_000_000 + start + i for i in range(len(group))]
-        found.append(paint(parts, [one.prompt for one in group], seeds, size, steps, guidance))
-        if start % 100 == 0:
-            report(f"painting {start} of {len(asked)}")
+    for start in range(0, len(prompts), 4):
+        asked = prompts[start : start + 4]
+        seeds = [seed + start + i for i in range(len(asked))]
+        found.append(paint(parts, asked, seeds, size, steps, guidance))
     return np.concatenate(found)
 
 
@@ -94,17 +112,15 @@ def contact_sheet(pictures: Bytes, columns: int = 8) -> Image.Image:
     return sheet
 
 
-def evaluate(
-    parts: Parts, judge: Judge, count: int, guidance: float, out: Path, report: Report
-) -> dict[str, Any]:
+def evaluate(folder: Path, judge: Judge, count: int, guidance: float, out: Path, report: Report) -> dict[str, Any]:
     """Measure everything, write `report.json` and `contact-sheet.png` into `out`, and give the figures back."""
     held = np.stack([np.asarray(draw(sample(HELD_OUT + i))) for i in range(48)])
-    decibels = psnr(parts.vae, held)
+    decibels = psnr(load_parts(folder).vae, held)
     report(f"VAE PSNR on unseen scenes: {decibels:.2f} dB")
     judged = judge_accuracy(judge, 1000)
     _tell("the judge on unseen drawn scenes", judged, report)
     asked = unseen_prompts(count)
-    pictures = paint_all(parts, asked, guidance, report)
+    pictures = paint_all(folder, [one.prompt for one in asked], guidance, report)
     answers = [row for start in range(0, count, 50) for row in judge.answers(pictures[start : start + 50])]
     scores = marks(asked, answers)
     _tell(f"{count} pictures at guidance {guidance}", scores, report)

@@ -35,7 +35,7 @@ class Recipe:
     words: Budget = field(default_factory=lambda: Budget(steps=140))
     unet: Budget = field(default_factory=lambda: Budget(minutes=80))
     polish: Budget = field(default_factory=lambda: Budget(minutes=6))
-    judge: Budget = field(default_factory=lambda: Budget(steps=1200))
+    judge: Budget = field(default_factory=lambda: Budget(steps=700))
     vae_scenes: tuple[int, ...] = (2400, 800, 800)  # of each size
     unet_scenes: tuple[int, ...] = (6400, 800, 800)
     batch: int = 16
