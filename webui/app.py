@@ -232,12 +232,17 @@ def _ready(gesso: Gesso, lock: FolderLock, port: int, say: Say) -> None:
     lock.announce(url)
     for line in greeting(gesso, url):
         say(line)
-    if settings.browser:
+    if settings.browser and _has_screen():
         webbrowser.open(url)
     default = studio.default_checkpoint()
     if default is not None:
         studio.warm(default.id)
     janitor.tidy(settings.outputs / ".cache")
+
+
+def _has_screen() -> bool:
+    """Without one, Python would open a browser of text in the very terminal that we print to."""
+    return not sys.platform.startswith("linux") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "WSL_DISTRO_NAME"))
 
 
 def greeting(gesso: Gesso, url: str) -> list[str]:
@@ -264,7 +269,8 @@ def _shared_greeting(link: Link) -> list[str]:
         return lines
     drawn = qr_lines(invitation)
     if _fits(drawn):
-        lines += ["", *drawn, "Scan it to come in without the passcode. It works once; Settings draws more.", ""]
+        how = "Scan it to come in without the passcode: it works once, within a quarter of an hour. Settings draws more."
+        lines += ["", *drawn, how, ""]
     return lines
 
 
