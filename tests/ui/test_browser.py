@@ -177,6 +177,9 @@ def test_a_dropped_picture_fills_the_form(open_page: Opened, server: Server) -> 
     page.wait_for_function("document.querySelector('#txt2img_prompt textarea').value === 'an island with (birds:1.3)'")
     page.wait_for_function("document.querySelector('#txt2img_steps input').value === '11'")
     page.wait_for_function("document.querySelector('#txt2img_seed input').value === '4 242'")
+    page.click(".toast:has-text('found.png') button:has-text('Undo')")
+    page.wait_for_function("document.querySelector('#txt2img_prompt textarea').value === 'something else'")
+    page.wait_for_function("document.querySelector('#txt2img_steps input').value === '20'")
     assert page.evaluate("document.documentElement.dataset.tab") == "txt2img"
 
 
@@ -199,7 +202,7 @@ def test_the_gallery_gives_settings_back_and_selects_many(open_page: Opened) -> 
     page.click(".cell-open >> nth=1")
     page.click("#gallery_selection button:has-text('Delete')")
     page.wait_for_selector("#gallery_empty")
-    page.click(".toast button:has-text('Undo')")
+    page.click(".toast:has-text('trash') button:has-text('Undo')")
     page.wait_for_function("document.querySelector('#gallery_count').innerText === '2 pictures'")
 
 

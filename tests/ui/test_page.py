@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 import pytest
 from fastapi.testclient import TestClient
 
 from tests.library.weights import diffusers_folder
 from webui.app import Gesso, build
 from webui.settings import Settings
-from webui.ui import builtin, form, static
-from webui.ui.tabs import Tab
+from webui.ui import builtin, form, page, static
+from webui.ui.tabs import Shell, Tab
 from webui.ui.widgets import fields
 
 
@@ -81,14 +82,15 @@ def test_no_file_and_no_monitoring_is_served(client: TestClient, path: str) -> N
 
 
 def test_the_head_names_assets_that_exist_and_no_other_host(client: TestClient) -> None:
-    page = client.get("/").text
-    addresses = re.findall(r'(?:src|href)="(ui/[^"]+)"', page)
+    html = client.get("/").text
+    addresses = re.findall(r'(?:src|href)="(ui/[^"]+)"', html)
     assert {address.rpartition("/")[2] for address in addresses} >= {*static.STYLES, "first.js", "main.js"}
     for address in addresses:
         answer = client.get("/" + address)
         assert answer.status_code == 200, address
         assert "immutable" in answer.headers["cache-control"]
-    assert re.findall(r'(?:src|href)="(?:https?:)?//(?!127\.0\.0\.1)[^"]*"', page) == []
+    assert re.findall(r'(?:src|href)="(?:https?:)?//(?!127\.0\.0\.1)[^"]*"', html) == []
+    assert "og:image" not in html
 
 
 def test_every_script_imports_what_exists_and_every_icon_is_drawn() -> None:
@@ -120,6 +122,18 @@ def test_the_builtin_tabs_are_in_order() -> None:
     tabs = builtin.register_tabs()
     assert all(isinstance(tab, Tab) for tab in tabs)
     assert [tab.id for tab in sorted(tabs, key=lambda tab: tab.order)] == ["txt2img", "gallery", "settings"]
+
+
+def test_an_extensions_tab_stands_among_ours(gesso: Gesso) -> None:
+    def build_tab(shell: Shell) -> None:
+        gr.Markdown("hello", elem_id="hello_from_an_extension")
+
+    tabs = [*builtin.register_tabs(), Tab(id="hello", label="Hello & more", order=50, build=build_tab)]
+    config = page.blocks(gesso.studio, gesso.settings, tabs).get_config_file()
+    assert 'data-tab="hello"' in str(config) and "Hello &amp; more" in str(config)
+    ids = [component["props"].get("elem_id") for component in config["components"]]
+    order = [ids.index(f"tab_{name}") for name in ("txt2img", "hello", "gallery", "settings")]
+    assert order == sorted(order) and "hello_from_an_extension" in ids
 
 
 def test_limits_are_the_requests_own() -> None:

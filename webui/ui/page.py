@@ -87,9 +87,10 @@ def head(settings: Settings, tabs: Sequence[Tab]) -> str:
     }
     first = json.dumps(facts)
     styles = "".join(f'<link rel="stylesheet" href="{static.address(name)}">' for name in static.STYLES)
+    modules = "".join(f'<link rel="modulepreload" href="{static.address(name)}">' for name in static.modules())
     return (
         f"<script>window.GESSO={first.replace('<', chr(92) + 'u003c')}</script>"
-        f'<script src="{static.address("first.js")}"></script>{styles}'
+        f'<script src="{static.address("first.js")}"></script>{styles}{modules}'
         f'<script type="module" src="{static.address("main.js")}"></script>'
         f'<link rel="icon" type="image/svg+xml" href="{static.address("mark.svg")}">'
     )

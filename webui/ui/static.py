@@ -40,6 +40,11 @@ class _Kept(StaticFiles):
         return response
 
 
+def modules() -> list[str]:
+    """The scripts that `main.js` leads to, so that the browser need not find them one after another."""
+    return sorted(file.name for file in FOLDER.glob("*.js") if file.name != "first.js")
+
+
 def serve(app: FastAPI) -> None:
     """Add the route; before Gradio is mounted at the root, which would swallow it."""
     app.mount(f"/ui/{STAMP}", _Kept(directory=FOLDER), name="ui-assets")

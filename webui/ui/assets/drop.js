@@ -3,7 +3,7 @@
 import { h } from "./dom.js";
 import { open } from "./chips.js";
 import { ask } from "./net.js";
-import { toast, tried } from "./panels.js";
+import { tried } from "./panels.js";
 import { fill, reuse } from "./pictures.js";
 import { state } from "./state.js";
 
@@ -54,7 +54,6 @@ function read(file) {
   return tried(async () => {
     const { draft, notes } = await ask("POST", "parameters", file);
     open("txt2img");
-    fill(draft, notes);
-    toast(`Settings taken from ${file.name || "what was pasted"}.`, { seconds: 4 });
+    fill(draft, notes, null, `Settings taken from ${file.name || "what was pasted"}.`);
   });
 }

@@ -25,7 +25,7 @@ let unanswered = 0;
 export function expose() {
   window.gesso = {
     told: (answer) => { if (answer) TOLD[answer.kind]?.(answer); },
-    wanted: () => payload ?? {},
+    wanted: () => ({ draft: payload?.draft, values: payload?.values }),
     changed: (values) => {
       state.form = Object.fromEntries(FIELDS.map((name, at) => [name, values[at]]));
       sync();
@@ -68,7 +68,10 @@ const TOLD = {
   },
   filled(answer) {
     clearComplaints();
-    if (answer.fields.length) flash(answer.fields);
+    if (!answer.fields.length) return;
+    flash(answer.fields);
+    const { before, said } = payload;
+    if (said) toast(said, { undo: () => apply({ values: before }), seconds: 6 });
   },
 };
 
@@ -83,7 +86,7 @@ function flash(fields) {
 
 /** Puts values into the form through its handler: `{draft}` of a request, or `{values}` by field. */
 export function apply(wanted) {
-  payload = wanted;
+  payload = { ...wanted, before: { ...state.form } };
   byId("gesso_fill").click();
 }
 
@@ -275,7 +278,7 @@ function promptField() {
   return document.querySelector("#txt2img_prompt textarea");
 }
 
-let foldAgain = null; // at another width other words fit into two rows
+let foldAgain = null; // at another width other words fit into the row
 
 function drawWords() {
   const record = checkpoint();
@@ -305,7 +308,7 @@ function drawWords() {
   note.title = "The starter knows landscapes only. Put a full Stable Diffusion checkpoint into the folder models/checkpoints and reload the page.";
 }
 
-/** Two rows, and a button that shows the others. */
+/** One row, and a button that shows the others. */
 function fold(place) {
   const buttons = [...place.children];
   const more = h("button", { type: "button", class: "more", "aria-expanded": "false", onclick: () => {
@@ -317,7 +320,7 @@ function fold(place) {
   } }, "more");
   place.append(more);
   const trim = () => {
-    for (let at = buttons.length - 1; at > 0 && more.offsetTop + more.offsetHeight > 60; at -= 1) buttons[at].hidden = true;
+    for (let at = buttons.length - 1; at > 0 && more.offsetTop + more.offsetHeight > 34; at -= 1) buttons[at].hidden = true;
   };
   trim();
 }
@@ -326,7 +329,8 @@ function drawEmpty() {
   const place = byId("stage_empty");
   const record = checkpoint();
   if (!record) {
-    place.replaceChildren(h("h2", {}, "There is no checkpoint yet"), h("p", {}, "Put a Stable Diffusion checkpoint into models/checkpoints and reload this page."));
+    place.replaceChildren(h("h2", {}, "There is no checkpoint yet"), h("p", {}, "Put a Stable Diffusion checkpoint into models/checkpoints and reload this page."),
+      ...(state.unusable ?? []).slice(0, 5).map((file) => h("p", {}, `“${file.label}” cannot be used: ${file.problem}`)));
     return;
   }
   const suggestions = record.suggestions.slice(0, 3);

@@ -11,10 +11,11 @@ const PAGE = 120; // pictures fetched at once
 const GAP = 8; // px between cells
 const CELL = 168; // px, the least width of a cell
 const AHEAD = 2; // rows drawn above and below what is seen
+const KEPT = 30; // pages remembered
 
 const view = { query: "", filter: "all", total: null, pages: new Map(), asking: new Map(), columns: 1, side: CELL, generation: 0 };
 const cells = new Map(); // drawn ones, by place
-let chosen = new Set(); // ids
+let chosen = new Map(); // pictures by id
 let selecting = false;
 let anchor = null; // place of the last choice, for shift
 let scroll, grid, lightbox;
@@ -44,36 +45,66 @@ function begin(wanted) {
   refresh();
 }
 
-function refresh() {
-  view.generation += 1;
+async function refresh() {
+  const generation = ++view.generation;
   for (const controller of view.asking.values()) controller.abort();
   view.asking.clear();
-  view.pages.clear();
   stale = false;
-  return need(1).then(() => { layout(); drawSelection(); });
+  const seen = view.total === null ? [1] : pagesSeen();
+  const pages = await tried(() => Promise.all(seen.map(fetchPage)));
+  if (!pages || generation !== view.generation) return; // what is drawn stays until the new pages are there
+  view.pages = new Map(pages.map((page) => [page.page, [...page.pictures]]));
+  view.total = pages[0].total;
+  clearCells();
+  layout();
+  drawSelection();
 }
 
-function need(number) {
-  if (view.pages.has(number) || view.asking.has(number)) return Promise.resolve();
-  const { generation } = view;
+function fetchPage(number) {
   const controller = new AbortController();
   view.asking.set(number, controller);
   const asked = new URLSearchParams({ query: view.query, page: number, per_page: PAGE });
   if (view.filter !== "all") asked.set(view.filter, "true");
-  return tried(async () => {
-    try {
-      const page = await ask("GET", `images?${asked}`, undefined, { signal: controller.signal });
-      if (generation !== view.generation) return;
-      view.pages.set(number, [...page.pictures]);
-      view.total = page.total;
-      for (const cell of cells.values()) cell.remove();
-      cells.clear();
-      layout();
-    } finally {
-      if (view.asking.get(number) === controller) view.asking.delete(number);
-    }
+  return ask("GET", `images?${asked}`, undefined, { signal: controller.signal }).finally(() => {
+    if (view.asking.get(number) === controller) view.asking.delete(number);
   });
 }
+
+async function need(number) {
+  if (view.pages.has(number) || view.asking.has(number)) return;
+  const { generation } = view;
+  const page = await tried(() => fetchPage(number));
+  if (!page || generation !== view.generation) return;
+  if (view.pages.size >= KEPT) view.pages.delete(farthest(number));
+  view.pages.set(number, [...page.pictures]);
+  if (page.total !== view.total) {
+    view.total = page.total;
+    clearCells();
+  }
+  for (const [place, cell] of cells) if (!cell.dataset.picture) redraw(place);
+  layout();
+}
+
+const farthest = (number) => [...view.pages.keys()].reduce((far, page) => (Math.abs(page - number) > Math.abs(far - number) ? page : far));
+
+function pagesSeen() {
+  const row = view.side + GAP;
+  const first = Math.floor(scroll.scrollTop / row) * view.columns;
+  const last = Math.ceil((scroll.scrollTop + scroll.clientHeight) / row) * view.columns;
+  const pages = [];
+  for (let page = Math.floor(first / PAGE) + 1; page <= Math.floor(Math.max(first, last - 1) / PAGE) + 1; page += 1) pages.push(page);
+  return pages;
+}
+
+function clearCells() {
+  for (const cell of cells.values()) cell.remove();
+  cells.clear();
+}
+
+/** Fetches what is seen once the scrolling rests, not every page that flies by. */
+const settle = later(() => {
+  for (const page of pagesSeen()) if ((page - 1) * PAGE < (view.total ?? 0)) need(page);
+}, 60);
 
 const pictureOf = (place) => view.pages.get(Math.floor(place / PAGE) + 1)?.[place % PAGE] ?? null;
 const pictureAt = (cell) => (cell ? pictureOf(Number(cell.dataset.place)) : null);
@@ -85,8 +116,7 @@ function layout() {
   const side = Math.floor((width - GAP * (columns - 1)) / columns);
   if (columns !== view.columns || side !== view.side) {
     Object.assign(view, { columns, side });
-    for (const cell of cells.values()) cell.remove();
-    cells.clear();
+    clearCells();
   }
   const rows = Math.ceil((view.total ?? 0) / view.columns);
   grid.style.height = `${Math.max(0, rows * (view.side + GAP) - GAP)}px`;
@@ -108,7 +138,7 @@ function draw() {
   }
   for (let place = from; place < to; place += 1) {
     const picture = pictureOf(place);
-    if (!picture) need(Math.floor(place / PAGE) + 1);
+    if (!picture) settle();
     if (!cells.has(place)) {
       const cell = make(place, picture);
       cells.set(place, cell);
@@ -210,7 +240,7 @@ const soon = later(() => refresh(), 30);
 
 function select(yes) {
   selecting = yes;
-  if (!yes) chosen = new Set();
+  if (!yes) chosen = new Map();
   byId("gallery_select").setAttribute("aria-pressed", String(yes));
   byId("gallery_select").textContent = yes ? "Done" : "Select";
   grid.classList.toggle("selecting", yes);
@@ -230,10 +260,10 @@ function clicked(event) {
     if (event.shiftKey && anchor !== null) {
       for (let at = Math.min(anchor, place); at <= Math.max(anchor, place); at += 1) {
         const other = pictureOf(at);
-        if (other) chosen.add(other.id);
+        if (other) chosen.set(other.id, other);
         redraw(at);
       }
-    } else if (!chosen.delete(picture.id)) chosen.add(picture.id);
+    } else if (!chosen.delete(picture.id)) chosen.set(picture.id, picture);
     anchor = place;
     redraw(place);
     drawSelection();
@@ -243,7 +273,7 @@ function clicked(event) {
   look(place, picture);
 }
 
-const picked = () => [...view.pages.values()].flat().filter((picture) => chosen.has(picture.id));
+const picked = () => [...chosen.values()];
 
 function drawSelection() {
   const bar = byId("gallery_selection");
@@ -254,7 +284,7 @@ function drawSelection() {
   const done = (action) => async () => { const pictures = picked(); select(false); await action(pictures); };
   bar.replaceChildren(
     h("span", {}, none ? "Choose pictures" : `${chosen.size} chosen`), h("span", { class: "grow" }),
-    h("button", { type: "button", class: "btn", onclick: () => { for (const picture of [...view.pages.values()].flat()) chosen.add(picture.id); for (const [place] of cells) redraw(place); drawSelection(); } }, "All loaded"),
+    h("button", { type: "button", class: "btn", onclick: () => { for (const picture of [...view.pages.values()].flat()) chosen.set(picture.id, picture); for (const [place] of cells) redraw(place); drawSelection(); } }, "All loaded"),
     ...(view.filter === "trashed" ? [button("undo", "Take back", done(restore))] : [
       button("star", "Star", done(async (pictures) => { for (const picture of pictures) await star(picture, true); })),
       button("download", "Zip", done(zip)),

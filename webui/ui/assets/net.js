@@ -49,6 +49,7 @@ export function listen(heard, linked) {
     source.onerror = () => {
       source.close();
       linked(false);
+      if (wait > 1000) ask("GET", "jobs?limit=1").catch(() => undefined); // a session that has ended is told by its status, which a stream hides
       setTimeout(open, wait + Math.random() * 250);
       wait = Math.min(wait * 1.7, 10_000);
     };

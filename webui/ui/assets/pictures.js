@@ -27,17 +27,18 @@ export function vary(picture) {
 export function reuse(picture, only = null) {
   return tried(async () => {
     const { draft, notes } = await ask("GET", `${path(picture)}/parameters`);
-    fill(draft, notes, only);
+    const what = only === "prompt" ? "The prompt" : only === "seed" ? "The seed" : "The settings";
+    fill(draft, notes, only, `${what} of the picture, put into the form.`);
   });
 }
 
 /** `only` is one of prompt, seed, settings (all but the seed), or null for everything. */
-export function fill(draft, notes = [], only = null) {
+export function fill(draft, notes = [], only = null, said = "") {
   let wanted = { ...draft };
   if (only === "prompt") wanted = { prompt: draft.prompt ?? "", negative_prompt: draft.negative_prompt ?? "" };
   if (only === "seed") wanted = { sampling: { seed: draft.sampling?.seed } };
   if (!only) delete wanted.count;
-  emit("fill", { draft: wanted });
+  emit("fill", { draft: wanted, said });
   for (const note of notes) toast(note, { seconds: 12 });
 }
 

@@ -60,6 +60,7 @@ const HANDLERS = {
     state.progress = new Map(data.progress.map((progress) => [progress.job_id, progress]));
     for (const progress of data.progress) keepPreview(progress);
     Object.assign(state, { paused: data.paused, engines: data.engines, you: data.you });
+    for (const id of [...state.expected]) if (state.jobs.has(id)) arrived(id);
     emit("snapshot");
     emit("queue");
     emit("engines");

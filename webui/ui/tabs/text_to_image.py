@@ -142,6 +142,7 @@ class TextToImage:
             values = form.values(RequestDraft.parse(wanted.get("draft") or {})) | self._sound(wanted.get("values") or {})
         except GessoError as error:
             return {self.answer: watch.failed(error, about="fill")}
+        values.setdefault("checkpoint", (wanted.get("values") or {}).get("checkpoint"))
         record = self._record(values.get("checkpoint")) or self._record(data.get(self.fields["checkpoint"]))
         if self._record(values.get("checkpoint")) is None:
             values.pop("checkpoint", None)
