@@ -161,6 +161,8 @@ class EngineProcess:
             child.reason = f"The engine's process said something that is no message: {error}. Report this, please."
             child.process.kill()
         child.obituary = _obituary(child)
+        child.sender.close()
+        child.process.stdout.close()
         with self._lock:
             if not self._closed:
                 _log.warning("%s", child.obituary)
@@ -200,7 +202,8 @@ def _obituary(child: _Child) -> str:
 def _log_lines(child: _Child) -> None:
     """What the process prints goes to the log."""
     assert child.process.stderr is not None  # PIPE in `_spawn`
-    for line in child.process.stderr:
-        text = line.decode(errors="replace").rstrip()
-        if text:
-            _log.info("%s", text)
+    with child.process.stderr as lines:
+        for line in lines:
+            text = line.decode(errors="replace").rstrip()
+            if text:
+                _log.info("%s", text)

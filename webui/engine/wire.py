@@ -1,5 +1,6 @@
 """Messages between the page's process and the engine's: pickled, one after another, each with its length before it."""
 
+import contextlib
 import io
 import pickle
 import struct
@@ -91,6 +92,11 @@ class Sender:
             self._stream.write(_LENGTH.pack(len(data)))
             self._stream.write(data)
             self._stream.flush()
+
+    def close(self) -> None:
+        """Quietly, also when what was written last can reach nobody."""
+        with contextlib.suppress(OSError), self._lock:
+            self._stream.close()
 
 
 def receive(stream: IO[bytes]) -> Any:
