@@ -2,7 +2,6 @@
 
 import asyncio
 import dataclasses
-import logging
 import os
 import signal
 import sys
@@ -36,7 +35,6 @@ from webui.lockfile import FolderLock
 from webui.settings import DEFAULT_PORT, Settings
 from webui.studio import Studio
 
-_log = logging.getLogger(__name__)
 Say = Callable[[str], None]
 # Of Gradio's own routes, those that the page has no use for: they proxy, record, edit the program, show one session
 # to another, or are a second API.
