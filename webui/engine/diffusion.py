@@ -54,7 +54,6 @@ class DiffusionEngine:
         self._busy = threading.Lock()
         self._closed = threading.Event()
         self._message = ""
-        self.kept: object = None  # what must live as long as the engine
 
     def run(self, request: GenerationRequest, *, first: int = 0, cancelled: Callable[[], bool]) -> Iterator[EngineEvent]:
         plan = self._plan(request)

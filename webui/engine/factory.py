@@ -12,19 +12,14 @@ if TYPE_CHECKING:
 
 def diffusion(config: EngineConfig) -> "DiffusionEngine":
     """Raises `SetupError` where there is no such device."""
-    from webui.engine import torchvision_shim  # torch comes with it
-
-    shim = torchvision_shim.install()
-    import diffusers  # after the shim: it may import torchvision
+    import diffusers  # torch comes with it
     import transformers
 
     from webui.engine.diffusion import DiffusionEngine
 
     diffusers.utils.logging.disable_progress_bar()
     transformers.utils.logging.disable_progress_bar()
-    engine = DiffusionEngine(config)
-    engine.kept = shim
-    return engine
+    return DiffusionEngine(config)
 
 
 def fake(options: dict[str, float | int | None | Path]) -> FakeEngine:
