@@ -283,7 +283,9 @@ let foldAgain = null; // at another width other words fit into the row
 function drawWords() {
   const record = checkpoint();
   const place = byId("prompt_words");
-  const words = Object.values(record?.words ?? {}).flat();
+  const groups = Object.values(record?.words ?? {});
+  const longest = Math.max(0, ...groups.map((group) => group.length));
+  const words = Array.from({ length: longest }, (_, at) => groups.map((group) => group[at])).flat().filter(Boolean); // one of each kind first
   const add = (word) => () => {
     const field = promptField();
     const before = field.value.trimEnd();
@@ -304,7 +306,7 @@ function drawWords() {
     place.after(note);
   }
   note.hidden = !record?.starter;
-  note.replaceChildren("The starter checkpoint. Full ones go into ", h("code", {}, "models/checkpoints"));
+  note.textContent = "Starter checkpoint. Full ones: models/checkpoints";
   note.title = "The starter knows landscapes only. Put a full Stable Diffusion checkpoint into the folder models/checkpoints and reload the page.";
 }
 

@@ -336,7 +336,8 @@ function drawActs(picture) {
     ]),
     h("span", { class: "grow" }),
     ...(trashed ? [] : [small("star", "Star (S)", () => star(picture), picture.starred)]),
-    use("Download", () => download(picture)),
+    h("button", { type: "button", class: "btn download", "aria-label": "Download", title: "Save the full picture", onclick: () => download(picture) },
+      icon("download"), h("span", { class: "word" }, "Download")),
     small("info", "Details (I)", () => details(picture)),
     ...(trashed ? [] : [small("trash", "Delete; can be undone", () => trash([picture]))]));
 }

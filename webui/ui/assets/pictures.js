@@ -3,7 +3,7 @@
 import { bytes, byId, grouped, h, icon } from "./dom.js";
 import { ask, fileOf } from "./net.js";
 import { drawer, drawerBody, menu, toast, tried } from "./panels.js";
-import { emit, on, pictureChanged, state } from "./state.js";
+import { emit, on, pictureChanged, show, state } from "./state.js";
 
 const path = (picture) => `images/${encodeURIComponent(picture.id)}`;
 
@@ -76,6 +76,7 @@ export function restore(pictures) {
   return tried(async () => {
     const back = await ask("POST", "images/restore", { ids: pictures.map((picture) => picture.id) });
     back.forEach(pictureChanged);
+    if (back.length === 1 && state.view.kind !== "live") show({ kind: "picture", picture: back[0] });
   });
 }
 

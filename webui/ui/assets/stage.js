@@ -60,7 +60,9 @@ function measure() {
   const place = byId("stage_pic");
   const edge = innerWidth <= 900 ? 0 : document.documentElement.classList.contains("full") ? 0 : 36;
   room = { width: place.clientWidth - edge, height: place.clientHeight - edge };
-  if (frameSize) fit(...frameSize);
+  if (!frameSize) return;
+  fit(...frameSize);
+  drawHud(state.view.kind === "live" ? state.jobs.get(state.view.job) : null);
 }
 
 function fit(width, height) {
@@ -295,6 +297,7 @@ function pictureTile(picture) {
   const tile = h("button", {
     type: "button", class: "tile", role: "option", title: picture.prompt, "aria-label": picture.prompt || "Picture", "data-picture": picture.id,
     onclick: () => choose(picture.id), oncontextmenu: (event) => contextMenu(event, state.recent.find((other) => other.id === picture.id) ?? picture),
+    style: state.lastPreview.has(picture.id) ? { background: `center / cover url("${state.lastPreview.get(picture.id)}")` } : undefined,
   }, h("img", { src: thumbnailOf(picture), alt: "", loading: "lazy", decoding: "async", width: "84", height: "84" }), badge);
   return tile;
 }

@@ -9,6 +9,7 @@ export const state = {
   jobs: new Map(), // active jobs by id, in the order in which they run
   progress: new Map(), // latest progress by job
   preview: new Map(), // latest preview by job, as an address
+  lastPreview: new Map(), // by picture, to stand in until its thumbnail is there
   ended: [], // jobs that ended while the page was open, newest first
   pending: 0, // Generate was pressed, and the job is not heard of yet
   expected: new Set(), // ids of accepted jobs that the stream has not told of yet
@@ -80,6 +81,7 @@ const HANDLERS = {
     emit("progress", progress);
   },
   saved({ job_id: id, picture }) {
+    if (state.preview.has(id)) state.lastPreview = new Map([[picture.id, state.preview.get(id)], ...state.lastPreview].slice(0, 20));
     state.preview.delete(id);
     const job = state.jobs.get(id);
     if (job) state.jobs.set(id, { ...job, made: Math.max(job.made, picture.index + 1) });

@@ -25,7 +25,7 @@ def markup(gallery_id: str) -> str:
     </div>
     <span class="grow"></span>
     {icon_button("star", "Star", "act_star", "Star (S)")}
-    <button type="button" class="btn" id="act_download" title="Save the full picture" aria-label="Download">
+    <button type="button" class="btn download" id="act_download" title="Save the full picture" aria-label="Download">
       {icon("download")}<span class="word">Download</span>
     </button>
     {icon_button("info", "Details", "act_info", "Details (I)")}
