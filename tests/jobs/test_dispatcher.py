@@ -350,6 +350,47 @@ def test_a_generator_is_closed_when_its_picture_cannot_be_kept(build: Build) -> 
     assert ended == [1], "before anything else, not when its traceback is forgotten"
 
 
+# --- an engine that fails job after job ---
+
+
+FAULTS = [EngineDied("It died."), LoadFailed("The disk of the checkpoints is gone."), RuntimeError("a driver's own")]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+def test_a_dead_engine_fails_one_job_and_the_others_wait_for_it(build: Build, fault: Exception) -> None:
+    engine = FakeEngine(fail_at=0, fail_times=-1, fault=fault)
+    rig = build(engine)
+    rig.store.pause(True)
+    jobs = [rig.add(str(number), seed=number) for number in range(20)]
+    rig.store.pause(False)
+    rig.dispatcher.wake()
+    told = rig.until(lambda event: isinstance(event, QueueChanged) and event.paused)
+    assert isinstance(told, QueueChanged)
+    assert "Two jobs in a row came to nothing" in told.message
+    rig.until(lambda event: isinstance(event, Changed) and event.job.id == jobs[1].id and event.job.status is Status.QUEUED)
+    assert rig.store.get(jobs[0].id).status is Status.FAILED
+    assert [(job.id, job.attempts) for job in rig.store.list(active=True)] == [(job.id, 0) for job in jobs[1:]]
+
+    rig.events.clear()
+    rig.store.pause(False)  # Resume, and it is still dead: nothing burns
+    rig.dispatcher.wake()
+    rig.until(lambda event: isinstance(event, Changed) and event.job.status is Status.QUEUED)
+    assert len(rig.store.list(active=True)) == 19
+
+    engine.faults_left = 0
+    rig.store.pause(False)
+    rig.dispatcher.wake()
+    for job in jobs[1:]:
+        assert rig.finished(job).status is Status.DONE
+
+
+def test_jobs_that_fail_each_after_a_picture_do_not_stop_the_queue(build: Build) -> None:
+    rig = build(FakeEngine(fail_at=1, fail_times=-1, fault=EngineDied("It died.")))
+    jobs = [rig.add(count=2) for _ in range(3)]
+    assert [rig.finished(job).status for job in jobs] == [Status.FAILED] * 3
+    assert not rig.store.paused
+
+
 # --- a full disk ---
 
 

@@ -98,13 +98,13 @@ class Dispatcher:
     # --- one thread an engine ---
 
     def _work(self, name: str, engine: Engine) -> None:
-        pace = Pace()
+        pace, record = Pace(), _Record()
         while not self._closing.is_set():
             seen = self._wakes
             try:
                 job = self._take(name)
                 if job is not None:
-                    self._run(engine, _Run(job, Estimate(job.request, pace), job.made))
+                    self._run(engine, _Run(job, Estimate(job.request, pace), record, job.made))
                     continue
             except _Closing:
                 return
@@ -148,7 +148,7 @@ class Dispatcher:
             raise
         except Exception as error:
             log.exception("job %s failed", run.job.id)
-            self._end(run, Status.FAILED, f"Something unexpected went wrong ({type(error).__name__}); the log has the details.")
+            self._fail(run, f"Something unexpected went wrong ({type(error).__name__}); the log has the details.")
         else:
             self._end(run, Status.DONE)
         finally:
@@ -191,6 +191,7 @@ class Dispatcher:
             self._bus.publish(Saved(run.job.id, picture))
 
         self._durably(change)
+        run.record.failed = None
         run.estimate.saved(produced.index, time.monotonic())
 
     # --- how a run ends ---
@@ -200,6 +201,18 @@ class Dispatcher:
             self._bus.publish(Finished(self._store.finish(run.job.id, status, error)))
 
         self._durably(change)
+
+    def _fail(self, run: "_Run", reason: str) -> None:
+        if run.spares():
+            self._spare(run, reason)
+            return
+        self._end(run, Status.FAILED, reason)
+        run.record.failed = run.job.id
+
+    def _spare(self, run: "_Run", reason: str) -> None:
+        """Job after job fails on this engine, so it is no job's fault: those that wait are not to burn one by one."""
+        self._hold(f"Two jobs in a row came to nothing, so the others wait. {reason}")
+        self._back(run, counted=False, message=f"{reason} The queue is paused. If this job alone is the reason, cancel it.")
 
     def _stopped(self, run: "_Run") -> None:
         if self._store.cancelling(run.job.id):
@@ -212,6 +225,9 @@ class Dispatcher:
             self._back(run, counted=False)
             return
         log.warning("job %s: %s", run.job.id, error)
+        if run.spares():
+            self._spare(run, str(error))
+            return
         again = "The job starts again" + (f" at picture {run.made + 1} of {run.job.request.count}." if run.job.request.count > 1 else ".")
         self._back(run, counted=True, reason=str(error), message=f"{error} {again}")
         if isinstance(error, EngineDied):
@@ -220,6 +236,8 @@ class Dispatcher:
     def _back(self, run: "_Run", *, counted: bool, reason: str = "", message: str = "") -> None:
         def change() -> None:
             job = self._store.put_back(run.job.id, counted=counted, reason=reason)
+            if job.status is Status.FAILED:
+                run.record.failed = job.id
             self._bus.publish(Finished(job) if job.status.final else Changed(job, message))
 
         self._durably(change)
@@ -249,9 +267,21 @@ class Dispatcher:
 
 
 @dataclass(slots=True)
+class _Record:
+    """How an engine has done lately."""
+
+    failed: str | None = None  # the last job that failed on it for good, until it makes a picture again
+
+
+@dataclass(slots=True)
 class _Run:
     """One start of one job."""
 
     job: Job
     estimate: Estimate
+    record: _Record
     made: int  # pictures saved, also those of earlier starts
+
+    def spares(self) -> bool:
+        """Whether another job failed on this engine just before, so that this failure is the engine's own."""
+        return self.record.failed not in (None, self.job.id)
