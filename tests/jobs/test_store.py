@@ -9,6 +9,7 @@ from tests.jobs.conftest import ask, keep_picture
 from webui.core.errors import Conflict, NotFound, StorageError
 from webui.core.job import HOST, Job, Person, Status
 from webui.database import Database
+from webui.jobs import store as module
 from webui.jobs.store import MAX_ATTEMPTS, JobStore
 
 ADA = Person(id="ada", name="Ada")
@@ -315,3 +316,37 @@ def test_no_two_threads_take_the_same_job(store: JobStore) -> None:
     for thread in threads:
         thread.join()
     assert sorted(taken) == sorted(job.id for job in jobs)
+
+
+# --- forgetting ---
+
+
+def test_only_the_newest_of_what_ended_are_remembered(store: JobStore, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT", 3)
+    monkeypatch.setattr(module, "FORGET_EVERY", 2)
+    waiting, *others = add(store, *"wabcdef")
+    store.move(waiting.id, None)
+    for number, job in enumerate(others, 1):
+        assert take(store).id == job.id
+        keep_picture(database, job.id, 0)
+        store.finish(job.id, Status.DONE)
+        assert len(store.list(active=False)) <= 3 + number % 2, "after every second end, three are left"
+    assert [job.request.prompt for job in store.list(active=False)] == ["f", "e", "d"]
+    assert order(store) == ["w"], "what waits stays, however old"
+    assert len(database.read("SELECT id FROM pictures")) == 6, "pictures outlive their jobs"
+    with pytest.raises(NotFound):
+        store.get(others[0].id)
+
+
+def test_a_start_forgets_what_was_cancelled_by_the_thousand(store: JobStore, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT", 3)
+    add(store, *"abcdef")
+    store.cancel_all(None)
+    running, waiting = add(store, "running", "waiting")
+    take(store)
+    again = JobStore(database)
+    assert [job.id for job in again.recover()] == [running.id]
+    assert [job.request.prompt for job in again.list(active=False)] == ["f", "e", "d"]
+    assert [job.id for job in again.list(active=True)] == [running.id, waiting.id]
+    with pytest.raises(Conflict):
+        again.finish(waiting.id, Status.DONE)

@@ -21,6 +21,8 @@ Jobs = list[Job]
 Rows = list[sqlite3.Row]
 
 MAX_ATTEMPTS = 3  # starts in a row without a new picture
+KEPT = 2000  # ended jobs that are remembered; their pictures say all about themselves and stay
+FORGET_EVERY = 100  # ends
 
 _FRONT = "coalesce((SELECT min(place) FROM jobs WHERE status = 'queued'), place) - 1"
 _BACK = """1 + max(coalesce((SELECT max(place) FROM jobs WHERE status = 'queued'), 0),
@@ -47,6 +49,9 @@ _CANCEL = """UPDATE jobs SET cancel_requested = 1,
     finished_at = CASE WHEN status = 'queued' THEN ?1 ELSE finished_at END
     WHERE status IN ('queued', 'running')"""
 
+_FORGET = """DELETE FROM jobs WHERE status NOT IN ('queued', 'running') AND sequence <=
+    (SELECT sequence FROM jobs WHERE status NOT IN ('queued', 'running') ORDER BY sequence DESC LIMIT 1 OFFSET ?)"""
+
 _FOREIGN = "This job was queued by another version of Gesso, which knew more than this one. Update Gesso and ask again."
 _STOPPED = "Gesso itself was stopped while this job ran."
 
@@ -57,6 +62,7 @@ class JobStore:
     def __init__(self, database: Database) -> None:
         self.order = threading.RLock()
         self._database = database
+        self._ends = 0
         self._cancelling: set[str] = set()  # mirrors cancel_requested of running jobs: it is asked once a step
         rows = database.read("SELECT value FROM flags WHERE name = 'paused'")
         self._paused = bool(rows) and rows[0]["value"] == "1"
@@ -168,10 +174,13 @@ class JobStore:
             return _one(db.execute(sql, (index + 1, job_id)).fetchall(), job_id)
 
     def finish(self, job_id: str, status: Status, error: str | None = None) -> Job:
-        """End a running job. Raises `Conflict` when it does not run."""
+        """End a running job; every now and then the oldest of those that ended are forgotten. Raises `Conflict` when it does not run."""
         sql = "UPDATE jobs SET status = ?, error = ?, finished_at = ?, engine = NULL WHERE id = ? AND status = 'running' RETURNING *"
+        self._ends += 1
         with self._database.write() as db:
             rows = db.execute(sql, (status.value, error, time.time(), job_id)).fetchall()
+            if self._ends % FORGET_EVERY == 0:
+                db.execute(_FORGET, (KEPT,))
         return self._left(rows, job_id)
 
     def put_back(self, job_id: str, *, counted: bool, reason: str = "") -> Job:
@@ -194,7 +203,7 @@ class JobStore:
         """At start, before anything is taken: what was running when the program ended, put back or ended, first taken first.
 
         A picture that was saved but not yet counted is counted now, so that none is made twice. A request that this version
-        cannot read (another one wrote it) fails here, rather than in the dispatcher's hands.
+        cannot read (another one wrote it) fails here, rather than in the dispatcher's hands. Of what ended, the oldest is forgotten.
         """
         with self._database.write() as db:
             rows = db.execute("SELECT id, request FROM jobs WHERE status IN ('queued', 'running')").fetchall()
@@ -209,6 +218,7 @@ class JobStore:
                     db.execute("UPDATE jobs SET status = 'done', finished_at = ?, engine = NULL WHERE id = ?", (now, job.id))
                 else:
                     _put_back(db, job.id, True, _STOPPED)
+            db.execute(_FORGET, (KEPT,))
         recovered = [self.get(job.id) for job in jobs]
         for job in recovered:
             log.info(
