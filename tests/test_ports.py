@@ -1,3 +1,4 @@
+import asyncio
 import socket
 
 import pytest
@@ -34,3 +35,22 @@ def test_all_ports_in_use(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "TRIES", 1)
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SetupError, match="all in use"):
         ports.listen("127.0.0.1", None, taken.getsockname()[1])
+
+
+def test_answers_are_sent_without_delay() -> None:
+    """Or each takes 40 ms on a connection that is kept: its body waits until the client confirms its head, which clients put off."""
+
+    async def run() -> int:
+        found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def came(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            found.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with ports.listen("127.0.0.1", None, 7860) as listening:
+            async with await asyncio.start_server(came, sock=listening):
+                _, writer = await asyncio.open_connection(*listening.getsockname())
+                writer.close()
+                return await asyncio.wait_for(found, 10)
+
+    assert asyncio.run(run())

@@ -21,7 +21,8 @@ def listen(bind: str, port: int | None, usual: int) -> socket.socket:
 
 
 def _listen(bind: str, port: int) -> socket.socket:
-    made = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET, socket.SOCK_STREAM)
+    # The protocol is named because asyncio sends without delay only then: an answer's body would wait 40 ms for its head to be confirmed.
+    made = socket.socket(socket.AF_INET6 if ":" in bind else socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if sys.platform != "win32":  # where it would let two programs share a port
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
