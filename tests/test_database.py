@@ -75,6 +75,23 @@ def test_readers_cannot_write(database: Database) -> None:
         database.read("INSERT INTO flags VALUES ('a', '1')")
 
 
+def test_pages_that_are_damaged_are_named_so(path: Path, database: Database) -> None:
+    """The file opens, for its first page is whole; what is broken shows when it is read or written."""
+    for number in range(300):
+        flag(database, f"{number:03d}", "x" * 500)
+    database.close()
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle:] = b"\xa5" * (len(content) - middle)
+    path.write_bytes(content)
+    broken = Database(path)
+    with pytest.raises(StorageError, match="damaged.*Move it away"):
+        broken.read("SELECT * FROM flags")
+    with pytest.raises(StorageError, match="damaged.*Move it away"):
+        flag(broken, "150a", "1")
+    broken.close()
+
+
 def test_a_mistake_in_a_statement_is_not_called_a_full_disk(database: Database) -> None:
     with pytest.raises(sqlite3.OperationalError, match="no such table"), database.write() as db:
         db.execute("INSERT INTO nowhere VALUES (1)")

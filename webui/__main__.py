@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from webui.core.errors import SetupError
+from webui.core.errors import SetupError, StorageError
 from webui.settings import from_command_line, parser
 
 
@@ -18,7 +18,7 @@ def main(arguments: Sequence[str]) -> int:
         from webui.app import run  # after `--help` and mistyped options, which need not wait for it
 
         return run(settings, say)
-    except SetupError as error:
+    except (SetupError, StorageError) as error:
         print(f"Gesso cannot start. {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before the server took over the signal

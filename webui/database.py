@@ -62,6 +62,8 @@ STORAGE_TROUBLE = {  # SQLite's primary result codes that are the disk's fault â
     sqlite3.SQLITE_BUSY: "Another program holds it; close that.",
     sqlite3.SQLITE_LOCKED: "Another program holds it; close that.",
 }
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+START_ANEW = "Move it away and start again: pictures are found again from their files, jobs are not."
 
 
 class Database:
@@ -125,41 +127,49 @@ class Database:
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction: committed (durable) on leaving, rolled back on an exception.
 
-        Raises `StorageError` when the disk is full or not writable. Not to be entered twice in a thread.
+        Raises `StorageError` when the disk is full or not writable, or the file damaged. Not to be entered twice in a thread.
         """
-        with self._lock:
+        with self._lock, self._storage_errors("written"):
             if self._writer.in_transaction:
                 raise RuntimeError("a transaction inside a transaction: its end would commit half of the outer one")
+            self._writer.execute("BEGIN IMMEDIATE")
             try:
-                self._writer.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._writer
-                    self._writer.execute("COMMIT")
-                except BaseException:
-                    self._rollback()
-                    raise
-            except sqlite3.Error as error:
-                way_out = _way_out(error)
-                if way_out is None:
-                    raise
-                raise StorageError(f"{self.path.name} could not be written: {error}. {way_out}") from error
+                yield self._writer
+                self._writer.execute("COMMIT")
+            except BaseException:
+                self._rollback()
+                raise
+
+    @contextmanager
+    def _storage_errors(self, what: str) -> Iterator[None]:
+        """The disk's faults, and only those, as sentences."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            if _code(error) in DAMAGED:
+                raise StorageError(f"The database {self.path} is damaged ({error}). {START_ANEW}") from error
+            way_out = STORAGE_TROUBLE.get(_code(error))
+            if way_out is None or (what == "read" and _code(error) == sqlite3.SQLITE_READONLY):  # a statement that writes, not the disk
+                raise
+            raise StorageError(f"{self.path.name} could not be {what}: {error}. {way_out}") from error
 
     def _rollback(self) -> None:
         if self._writer.in_transaction:  # a full disk may have rolled it back already
             self._writer.execute("ROLLBACK")
 
     def read(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
-        """All rows of a query; sees every write that was committed before. From any thread."""
+        """All rows of a query; sees every write that was committed before. From any thread. Raises `StorageError`."""
         with self._lock:
             reader = self._idle.pop() if self._idle else None
-        if reader is None:
-            reader = self._connect()
-            reader.execute("PRAGMA query_only = ON")
-        try:
-            rows: list[sqlite3.Row] = reader.execute(sql, parameters).fetchall()
-        finally:
-            self._give_back(reader)
-        return rows
+        with self._storage_errors("read"):
+            if reader is None:
+                reader = self._connect()
+                reader.execute("PRAGMA query_only = ON")
+            try:
+                rows: list[sqlite3.Row] = reader.execute(sql, parameters).fetchall()
+            finally:
+                self._give_back(reader)
+            return rows
 
     def _give_back(self, reader: sqlite3.Connection) -> None:
         with self._lock:
@@ -177,16 +187,14 @@ class Database:
             self._idle.clear()
 
 
-def _way_out(error: sqlite3.Error) -> str | None:
-    """What to do where the disk is at fault; None where the statement is."""
-    code = getattr(error, "sqlite_errorcode", None)  # absent on errors that Python raises itself
-    return None if code is None else STORAGE_TROUBLE.get(code & 0xFF)
+def _code(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; -1 on errors that Python raises itself."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return -1 if code is None else code & 0xFF
 
 
 def _unusable(path: Path, error: sqlite3.Error) -> str:
-    way_out = _way_out(error)
+    way_out = STORAGE_TROUBLE.get(_code(error))
     if way_out is not None:
         return f"The database {path} cannot be opened: {error}. {way_out}"
-    return (
-        f"The database {path} is damaged ({error}). Move it away and start again: pictures are found again from their files, jobs are not."
-    )
+    return f"The database {path} is damaged ({error}). {START_ANEW}"
