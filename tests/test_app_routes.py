@@ -147,6 +147,27 @@ def test_a_colleagues_jobs_are_their_own(gesso: Gesso) -> None:
     assert call(gesso.door, "DELETE", f"/api/jobs/{hosts}").status == 200
 
 
+def test_a_colleague_cannot_throw_away_what_others_made(gesso: Gesso) -> None:
+    import json
+
+    json_body = ("content-type", "application/json")
+    ada = log_in(gesso)
+    call(gesso.door, "POST", "/api/queue", headers=[json_body], body=[b'{"paused": false}'])
+    body = b'{"width": 64, "height": 64, "sampling": {"steps": 1}}'
+    hosts = json.loads(call(gesso.door, "POST", "/api/jobs", headers=[json_body], body=[body]).body)["id"]
+    for _ in gesso.studio.watch(hosts, timeout=60):
+        pass
+    (picture,) = gesso.studio.pictures_of(hosts)
+    ids, star = json.dumps({"ids": [picture.id]}).encode(), b'{"starred": true}'
+    asked = (("/api/images/trash", ids), ("/api/images/restore", ids), (f"/api/images/{picture.id}/star", star))
+    for path, body in asked:
+        answer = call(gesso.door, "POST", path, headers=[json_body, *ada], body=[body], **LAN)
+        assert answer.status == 403, path
+        assert "the host" in answer.text
+    for path, body in asked:
+        assert call(gesso.door, "POST", path, headers=[json_body], body=[body]).status == 200, path
+
+
 def test_the_settings_folder_is_not_served(gesso: Gesso, tmp_path: Path) -> None:
     for target in (gesso.settings.database, gesso.settings.outputs / "logs" / "gesso.log", Path("/etc/passwd"), tmp_path):
         assert call(gesso.door, path=f"/gradio_api/file={target}").status in (403, 404)

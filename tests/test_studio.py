@@ -396,6 +396,27 @@ def test_forms_that_cannot_be_kept_are_refused(studio: Studio, browser: str, for
 # --- the end ---
 
 
+def test_stars_and_trash_are_for_whoever_made_a_picture_and_for_the_host(rooms: Rooms) -> None:
+    studio = rooms.studio
+    rooms.dispatcher.start()
+    (hers,), (his,) = (studio.pictures_of(ended(studio, studio.submit(draft(), who)).id) for who in (ADA, BOB))
+    for refused in (
+        lambda: studio.star(his.id, True, ADA),
+        lambda: studio.trash([hers.id, his.id], ADA),
+        lambda: studio.restore([his.id], ADA),
+    ):
+        with pytest.raises(NotAllowed, match="Only whoever made a picture"):
+            refused()
+    assert [studio.picture(one.id) for one in (hers, his)] == [hers, his]
+    assert studio.star(hers.id, True, ADA).starred
+    assert studio.trash([hers.id], ADA)[0].trashed_at is not None
+    assert studio.restore([hers.id], ADA)[0].trashed_at is None
+    assert studio.star(his.id, True, HOST).starred
+    assert all(gone.trashed_at is not None for gone in studio.trash([hers.id, his.id], HOST))
+    with pytest.raises(NotFound):
+        studio.trash(["none"], ADA)
+
+
 def test_the_end_puts_the_running_job_back_and_the_next_start_finishes_it(tmp_path: Path) -> None:
     diffusers_folder(tmp_path / "models" / "checkpoints" / "tiny")
     first = Rooms(tmp_path, Extensions())

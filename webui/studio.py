@@ -205,15 +205,23 @@ class Studio:
         """Raises `NotFound`."""
         return self.gallery.get(picture_id)
 
-    def star(self, picture_id: str, starred: bool) -> Picture:
+    def star(self, picture_id: str, starred: bool, who: Person) -> Picture:
+        self._own_pictures([picture_id], who)
         return self.gallery.star(picture_id, starred)
 
-    def trash(self, picture_ids: Sequence[str]) -> list[Picture]:
-        """Move to the trash; `restore` takes them back."""
+    def trash(self, picture_ids: Sequence[str], who: Person) -> list[Picture]:
+        """Move to the trash; `restore` takes them back. All of them, or with one that is someone else's none."""
+        self._own_pictures(picture_ids, who)
         return self.gallery.trash(picture_ids)
 
-    def restore(self, picture_ids: Sequence[str]) -> list[Picture]:
+    def restore(self, picture_ids: Sequence[str], who: Person) -> list[Picture]:
+        self._own_pictures(picture_ids, who)
         return self.gallery.restore(picture_ids)
+
+    def _own_pictures(self, picture_ids: Sequence[str], who: Person) -> None:
+        """The host keeps and throws away every picture, a collaborator their own: stars and trash are everyone's to see."""
+        if not who.host and any(self.gallery.get(name).owner != who.id for name in picture_ids):
+            raise NotAllowed("Only whoever made a picture, and the host, may star it, delete it or take it back.")
 
     def parameters_of(self, picture_id: str) -> Parameters:
         return self.gallery.parameters(picture_id, self.samplers, self.schedules)

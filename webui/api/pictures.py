@@ -37,14 +37,14 @@ def images(
 
 
 @router.post("/images/trash", summary="Move pictures to the trash")
-def trash(body: Ids, studio: TheStudio) -> list[Picture]:
-    """`restore` takes them back."""
-    return studio.trash(body.ids)
+def trash(body: Ids, studio: TheStudio, who: Who) -> list[Picture]:
+    """`restore` takes them back. A collaborator may move their own, the host everyone's."""
+    return studio.trash(body.ids, who)
 
 
 @router.post("/images/restore", summary="Take pictures out of the trash")
-def restore(body: Ids, studio: TheStudio) -> list[Picture]:
-    return studio.restore(body.ids)
+def restore(body: Ids, studio: TheStudio, who: Who) -> list[Picture]:
+    return studio.restore(body.ids, who)
 
 
 @router.post("/images/archive", summary="Many pictures as a zip", response_class=FileResponse, responses=ZIP)
@@ -82,8 +82,9 @@ def parameters(picture_id: str, studio: TheStudio) -> Parameters:
 
 
 @router.post("/images/{picture_id}/star", summary="Star a picture, or take the star off")
-def star(picture_id: str, body: Star, studio: TheStudio) -> Picture:
-    return studio.star(picture_id, body.starred)
+def star(picture_id: str, body: Star, studio: TheStudio, who: Who) -> Picture:
+    """A collaborator may star their own, the host everyone's."""
+    return studio.star(picture_id, body.starred, who)
 
 
 @router.post("/images/{picture_id}/reveal", status_code=204, summary="Show the file in this machine's file manager")
