@@ -57,6 +57,8 @@ def test_from_the_prompt_to_the_gallery(open_page: Opened) -> None:
     page.click("#nav_gallery")
     page.fill("#gallery_search", "majestic")
     page.wait_for_selector(f".cell[data-picture='{made}']")
+    page.reload(wait_until="commit")
+    page.wait_for_selector(f".cell[data-picture='{made}']")
     page.fill("#gallery_search", "submarine")
     page.wait_for_selector("#gallery_empty h2:has-text('Nothing found')")
 

@@ -10,6 +10,11 @@ export function start() {
   const nav = document.querySelector("#gesso_nav .tabs");
   nav.addEventListener("click", (event) => { const tab = event.target.closest(".tab-button"); if (tab) open(tab.dataset.tab); });
   arrows(nav, ".tab-button");
+  for (const button of nav.children) {
+    const panel = byId(`tab_${button.dataset.tab}`);
+    panel?.setAttribute("role", "tabpanel");
+    panel?.setAttribute("aria-labelledby", button.id);
+  }
   byId("nav_menu").addEventListener("change", (event) => open(event.target.value));
   addEventListener("hashchange", () => open(decodeURIComponent(location.hash.slice(1)), { push: false }));
   byId("chip_theme").addEventListener("click", () => {

@@ -26,7 +26,7 @@ export function start() {
   byId("gallery_search").addEventListener("input", later((event) => begin({ query: event.target.value.trim() }), 150));
   for (const button of document.querySelectorAll("#gesso_gallery [data-filter]")) button.addEventListener("click", () => begin({ filter: button.dataset.filter }));
   byId("gallery_select").addEventListener("click", () => select(!selecting));
-  scroll.addEventListener("scroll", () => requestAnimationFrame(draw), { passive: true });
+  scroll.addEventListener("scroll", () => requestAnimationFrame(scrolled), { passive: true });
   new ResizeObserver(layout).observe(scroll);
   grid.addEventListener("click", clicked);
   grid.addEventListener("contextmenu", (event) => { const picture = pictureAt(event.target.closest(".cell")); if (picture) contextMenu(event, picture); });
@@ -34,6 +34,7 @@ export function start() {
   on("tab", (id) => { if (id === "gallery" && stale) refresh(); });
   on("saved", added);
   on("picture", changed);
+  if (openTab() === "gallery") refresh();
 }
 
 /** Another search or filter: from the top. */
@@ -89,8 +90,8 @@ const farthest = (number) => [...view.pages.keys()].reduce((far, page) => (Math.
 
 function pagesSeen() {
   const row = view.side + GAP;
-  const first = Math.floor(scroll.scrollTop / row) * view.columns;
-  const last = Math.ceil((scroll.scrollTop + scroll.clientHeight) / row) * view.columns;
+  const first = Math.max(0, Math.floor(scroll.scrollTop / row) - AHEAD) * view.columns;
+  const last = Math.ceil((scroll.scrollTop + scroll.clientHeight) / row + AHEAD) * view.columns;
   const pages = [];
   for (let page = Math.floor(first / PAGE) + 1; page <= Math.floor(Math.max(first, last - 1) / PAGE) + 1; page += 1) pages.push(page);
   return pages;
@@ -103,7 +104,9 @@ function clearCells() {
 
 /** Fetches what is seen once the scrolling rests, not every page that flies by. */
 const settle = later(() => {
+  flying = false;
   for (const page of pagesSeen()) if ((page - 1) * PAGE < (view.total ?? 0)) need(page);
+  for (const [place, cell] of cells) if (!cell.dataset.picture && pictureOf(place)) redraw(place);
 }, 60);
 
 const pictureOf = (place) => view.pages.get(Math.floor(place / PAGE) + 1)?.[place % PAGE] ?? null;
@@ -126,6 +129,15 @@ function layout() {
   draw();
 }
 
+let lastTop = 0;
+let flying = false; // pictures pass too fast to be seen: none is asked for
+
+function scrolled() {
+  flying = Math.abs(scroll.scrollTop - lastTop) > scroll.clientHeight / 2;
+  lastTop = scroll.scrollTop;
+  draw();
+}
+
 function draw() {
   if (openTab() !== "gallery" || view.total === null) return;
   const row = view.side + GAP;
@@ -138,7 +150,7 @@ function draw() {
   }
   for (let place = from; place < to; place += 1) {
     const picture = pictureOf(place);
-    if (!picture) settle();
+    if (!picture || flying) settle();
     if (!cells.has(place)) {
       const cell = make(place, picture);
       cells.set(place, cell);
@@ -151,7 +163,7 @@ function make(place, picture) {
   const cell = h("div", { class: "cell", role: "listitem", "data-place": place });
   const row = Math.floor(place / view.columns);
   cell.style.cssText = `left:${(place % view.columns) * (view.side + GAP)}px;top:${row * (view.side + GAP)}px;width:${view.side}px;height:${view.side}px`;
-  if (!picture) return cell;
+  if (!picture || flying) return cell;
   cell.dataset.picture = picture.id;
   cell.classList.toggle("chosen", chosen.has(picture.id));
   const badge = icon("star");

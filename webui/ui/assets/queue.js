@@ -4,7 +4,7 @@ import { byId, h, icon } from "./dom.js";
 import { ask, thumbnailOf } from "./net.js";
 import { drawer, drawerBody, tried } from "./panels.js";
 import { jobLine, whole } from "./stage.js";
-import { active, currentJob, emit, on, show, state } from "./state.js";
+import { active, currentJob, emit, on, putJob, show, state } from "./state.js";
 
 const MOST = 200; // jobs drawn at once
 
@@ -36,7 +36,7 @@ function cancelCurrent() {
 }
 
 export function cancel(job) {
-  state.jobs.set(job.id, { ...job, cancel_requested: true });
+  putJob({ ...job, cancel_requested: true });
   emit("queue");
   emit("view");
   return tried(async () => {

@@ -34,7 +34,18 @@ const STRIP = 60; // pictures kept in the strip
 const mine = (job) => !state.you || job.owner === state.you.id;
 export const isMine = mine;
 
-export const active = () => [...state.jobs.values()].sort((a, b) => (a.status === b.status ? a.place - b.place : a.status === "running" ? -1 : 1));
+let sorted = null; // the queue in order, until a job changes: it may be ten thousand long
+
+export function active() {
+  sorted ??= [...state.jobs.values()].sort((a, b) => (a.status === b.status ? a.place - b.place : a.status === "running" ? -1 : 1));
+  return sorted;
+}
+
+export function putJob(job) {
+  state.jobs.set(job.id, job);
+  sorted = null;
+}
+
 export const myActive = () => active().filter(mine);
 
 /** The job that the stage shows, or else the one of mine that comes first. */
@@ -58,6 +69,7 @@ export function heard(name, data) {
 const HANDLERS = {
   snapshot(data) {
     state.jobs = new Map(data.jobs.map((job) => [job.id, job]));
+    sorted = null;
     state.progress = new Map(data.progress.map((progress) => [progress.job_id, progress]));
     for (const progress of data.progress) keepPreview(progress);
     Object.assign(state, { paused: data.paused, engines: data.engines, you: data.you });
@@ -68,7 +80,7 @@ const HANDLERS = {
     follow();
   },
   changed({ job, message }) {
-    state.jobs.set(job.id, job);
+    putJob(job);
     arrived(job.id);
     if (job.status === "queued") state.progress.delete(job.id);
     if (message) state.progress.set(job.id, { ...(state.progress.get(job.id) ?? { job_id: job.id, index: job.made, step: 0, total: job.request.sampling.steps }), message });
@@ -84,7 +96,7 @@ const HANDLERS = {
     if (state.preview.has(id)) state.lastPreview = new Map([[picture.id, state.preview.get(id)], ...state.lastPreview].slice(0, 20));
     state.preview.delete(id);
     const job = state.jobs.get(id);
-    if (job) state.jobs.set(id, { ...job, made: Math.max(job.made, picture.index + 1) });
+    if (job) putJob({ ...job, made: Math.max(job.made, picture.index + 1) });
     if (!state.you || picture.owner === state.you.id) {
       state.recent = [picture, ...state.recent.filter((other) => other.id !== picture.id)].slice(0, STRIP);
       emit("recent");
@@ -93,6 +105,7 @@ const HANDLERS = {
   },
   finished({ job }) {
     state.jobs.delete(job.id);
+    sorted = null;
     arrived(job.id);
     state.progress.delete(job.id);
     state.preview.delete(job.id);

@@ -15,7 +15,7 @@ def brand_and_tabs(tabs: Sequence[tuple[str, str]]) -> str:
     )
     options = "".join(f'<option value="{escape(tab_id, quote=True)}">{escape(label)}</option>' for tab_id, label in tabs)
     return (
-        f'<span class="mark">Gesso</span><nav class="tabs" role="tablist" aria-label="Tabs">{buttons}</nav>'
+        f'<span class="mark">Gesso</span><nav class="tabs" id="tabs" role="tablist" aria-label="Tabs">{buttons}</nav>'
         f'<label class="tab-menu"><select id="nav_menu" aria-label="Tab">{options}</select>{icon("chevron-down")}</label>'
     )
 
