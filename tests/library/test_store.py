@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
+import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 from tests.library.weights import FAMILY, SIGNS, diffusers_folder, single_file
 from webui.core.errors import LoadFailed, UnknownName, UserError
 from webui.core.parts import FamilyInfo
+from webui.library import hashes
 from webui.library.store import Library
 
 
@@ -259,6 +262,31 @@ def test_hash_soon_is_known_soon(models: Path, library: Library) -> None:
         time.sleep(0.01)
 
 
+def test_one_worker_hashes_one_file_after_another(models: Path, library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty large files asked for at once are read in turn, and one that is gone does not stop the others."""
+    for name in "abcdef":
+        single_file(models / "checkpoints" / f"{name}.safetensors", seed=ord(name))
+    records = library.checkpoints()
+    at_work: list[int] = []
+    real, free = hashes._sha256, threading.Event()
+
+    def slow(paths: Sequence[Path]) -> str:
+        assert free.wait(10)
+        at_work.append(sum(thread.name == "hash" for thread in threading.enumerate()))
+        return real(paths)
+
+    monkeypatch.setattr(hashes, "_sha256", slow)
+    (models / "checkpoints" / "c.safetensors").unlink()
+    for record in records * 3:
+        library.hash_soon(record)
+    free.set()
+    deadline = time.monotonic() + 10
+    while sum(record.sha256 is not None for record in library.checkpoints()) < 5:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert at_work == [1] * 5
+
+
 def test_hash_of_a_file_that_is_gone(models: Path, library: Library) -> None:
     path = single_file(models / "checkpoints" / "a.safetensors")
     record = library.find("a")
@@ -270,6 +298,7 @@ def test_hash_of_a_file_that_is_gone(models: Path, library: Library) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="links need a privilege on Windows")
 def test_links_are_followed_but_not_in_circles(models: Path, tmp_path: Path, library: Library) -> None:
     elsewhere = single_file(tmp_path / "disk" / "a.safetensors").parent
+    (models / "checkpoints").rmdir()
     (models / "checkpoints").symlink_to(elsewhere)
     (elsewhere / "loop").symlink_to(elsewhere)
     (elsewhere / "dangling.safetensors").symlink_to(tmp_path / "nowhere")
@@ -279,7 +308,6 @@ def test_links_are_followed_but_not_in_circles(models: Path, tmp_path: Path, lib
 @pytest.mark.skipif(os.name == "nt", reason="Windows' names are always text")
 def test_a_name_that_is_no_text_is_listed_with_its_problem(models: Path, library: Library) -> None:
     folder = models / "checkpoints"
-    folder.mkdir()
     single_file(folder / "a.safetensors").rename(os.fsdecode(os.fsencode(folder) + b"/\xff.safetensors"))
     (record,) = library.checkpoints()
     assert record.problem == "Its file name is not valid text. Rename it."
@@ -309,3 +337,22 @@ def test_two_thousand_files_of_a_gigabyte_list_within_a_second(models: Path) -> 
 def test_families_are_found_by_name(library: Library) -> None:
     found: FamilyInfo = library.families.find("SD15")
     assert found is FAMILY
+
+
+def test_the_folder_for_checkpoints_is_there_to_be_filled(tmp_path: Path) -> None:
+    """What the page says (“put one into models/checkpoints”) is true of a fresh clone, and of a folder that is not there yet."""
+    Library(tmp_path / "new" / "models", [FAMILY])
+    assert (tmp_path / "new" / "models" / "checkpoints").is_dir()
+
+
+@pytest.mark.parametrize("name", ["Stable-diffusion", "Checkpoints", "diffusers"])
+def test_a_models_folder_of_another_program_is_left_as_it_is(models: Path, name: str) -> None:
+    (models / name).mkdir()
+    Library(models, [FAMILY])
+    assert [path.name for path in models.iterdir()] == [name]
+
+
+def test_a_models_folder_that_cannot_be_made_is_an_empty_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert Library(tmp_path / "file" / "models", [FAMILY]).checkpoints() == ()
+    assert "no folder for checkpoints" in caplog.text

@@ -3,6 +3,7 @@
 The folders of A1111 (`Stable-diffusion`), Forge (`diffusers`) and ComfyUI (`checkpoints`, `diffusers`) are understood, in any case.
 """
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ NOT_CHECKPOINTS = (".vae", "-vae")  # A1111 keeps a checkpoint's own VAE beside 
 CARD = "gesso.json"  # in a diffusers folder; beside a single file it is `<stem>.gesso.json`
 INDEX = "model_index.json"
 MAX_DEPTH = 16  # folders within folders
+
+log = logging.getLogger(__name__)
 
 Stamp = tuple[tuple[str, int, int], ...]  # (name, size, mtime in ns) of all that a record is made from
 
@@ -34,6 +37,16 @@ class Walk(NamedTuple):
 
     found: tuple[Found, ...]
     folders: tuple[Path, ...]
+
+
+def make_home(models: Path) -> None:
+    """Make `checkpoints`, so that people find where one goes, unless the folder has another program's place for them."""
+    if any(_kind_folders(models)):
+        return
+    try:
+        (models / CHECKPOINT_FOLDERS[0]).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        log.warning("There is no folder for checkpoints, and none can be made in %s: %s.", models, error.strerror)
 
 
 def walk(models: Path) -> Walk:

@@ -1,5 +1,6 @@
 """`Library`: the checkpoints on disk as records, kept fresh by looking at folders' times."""
 
+import logging
 import re
 import threading
 import time
@@ -12,22 +13,25 @@ from webui.core.records import ModelRecord
 from webui.core.registry import Registry
 from webui.library.hashes import Hashes
 from webui.library.identify import NETWORKS, identify
-from webui.library.scan import WEIGHT_SUFFIXES, Found, Stamp, Walk, walk
+from webui.library.scan import WEIGHT_SUFFIXES, Found, Stamp, Walk, make_home, walk
 
 LOOK_AGAIN = 1.0  # seconds after which files are looked at, not just their folders
 SHORT_HASH = 10  # hex digits, as in A1111's titles
 _HASH = re.compile(r"(?P<name>.*?)\s*\[(?P<hash>[0-9a-fA-F]{8,64})\]")
+
+log = logging.getLogger(__name__)
 
 
 class Library:
     """Thread-safe. Listing reads headers of new and changed files only; nothing is hashed before it is asked for."""
 
     def __init__(self, models_dir: Path, families: Iterable[FamilyInfo], hash_file: Path | None = None) -> None:
+        make_home(models_dir)
         self.families = families if isinstance(families, Registry) else Registry("family", families)
         self._models = models_dir
         self._hashes = Hashes(hash_file)
         self._lock = threading.Lock()
-        self._hashing: set[Path] = set()
+        self._to_hash: dict[Path, ModelRecord] = {}  # the worker's; while it holds something, one works
         self._walked_at = float("-inf")
         self._seen = Walk((), ())
         self._times: tuple[int, ...] = ()
@@ -91,23 +95,24 @@ class Library:
         return value
 
     def hash_soon(self, record: ModelRecord) -> None:
-        """Hash in the background, so that it is known when the first picture is saved; returns at once."""
+        """Hash in the background, one file after another, so that it is known when the first picture is saved; returns at once."""
         if record.sha256 is not None or self._hashes.known(_weights(record)) is not None:
             return
         with self._lock:
-            if record.path in self._hashing:
-                return
-            self._hashing.add(record.path)
-        threading.Thread(target=self._hash_quietly, args=(record,), name="hash", daemon=True).start()
+            at_work = bool(self._to_hash)
+            self._to_hash.setdefault(record.path, record)
+        if not at_work:
+            threading.Thread(target=self._hash_all, args=(record,), name="hash", daemon=True).start()
 
-    def _hash_quietly(self, record: ModelRecord) -> None:
-        try:
-            self.hash(record)
-        except LoadFailed:
-            return  # whoever needs the hash asks for it again and is told then
-        finally:
+    def _hash_all(self, record: ModelRecord | None) -> None:
+        while record is not None:
+            try:
+                self.hash(record)
+            except LoadFailed as error:
+                log.warning("There is no hash of %s yet: %s", record.id, error)  # whoever needs it asks again and is told then
             with self._lock:
-                self._hashing.discard(record.path)
+                self._to_hash.pop(record.path)
+                record = next(iter(self._to_hash.values()), None)
 
     def _fresh(self) -> bool:
         return time.monotonic() - self._walked_at < LOOK_AGAIN and self._times == _times(self._seen.folders)
