@@ -432,3 +432,22 @@ def test_the_end_puts_the_running_job_back_and_the_next_start_finishes_it(tmp_pa
     assert ended(second.studio, job).status is Status.DONE
     assert [picture.seed for picture in second.studio.pictures_of(job.id)] == [5, 6, 7]
     second.studio.close()
+
+
+def test_the_host_empties_the_trash_and_rebuilds_the_gallery(rooms: Rooms) -> None:
+    studio = rooms.studio
+    rooms.dispatcher.start()
+    thrown, kept, lost = studio.pictures_of(ended(studio, studio.submit(draft(count=3), ADA)).id)
+    studio.trash([thrown.id], HOST)
+    studio.star(kept.id, True, HOST)
+    with pytest.raises(NotAllowed):
+        studio.empty_trash(ADA)
+    with pytest.raises(NotAllowed):
+        studio.rebuild_gallery(ADA)
+    assert studio.pictures(trashed=True).total == 1
+    assert studio.empty_trash(HOST) == 1
+    with pytest.raises(NotFound):
+        studio.picture(thrown.id)
+    studio.gallery.file(lost.id).unlink()
+    assert studio.rebuild_gallery(HOST) == 1
+    assert [(one.id, one.starred) for one in studio.pictures().pictures] == [(kept.id, True)]

@@ -223,6 +223,18 @@ class Studio:
         if not who.host and any(self.gallery.get(name).owner != who.id for name in picture_ids):
             raise NotAllowed("Only whoever made a picture, and the host, may star it, delete it or take it back.")
 
+    def empty_trash(self, who: Person) -> int:
+        """Delete what is in the trash, for good; returns how many pictures that were. The host only."""
+        if not who.host:
+            raise NotAllowed("Only the host may delete pictures for good.")
+        return self.gallery.empty_trash()
+
+    def rebuild_gallery(self, who: Person) -> int:
+        """Read every picture file again, for an index that is damaged; takes minutes for many. The host only."""
+        if not who.host:
+            raise NotAllowed("Only the host may rebuild the gallery.")
+        return self.gallery.rebuild()
+
     def parameters_of(self, picture_id: str) -> Parameters:
         return self.gallery.parameters(picture_id, self.samplers, self.schedules)
 

@@ -415,6 +415,8 @@ def test_what_cannot_be_moved_stops_there_and_the_rows_say_so(gallery: Gallery, 
         gallery.trash([one.id for one in saved])
     assert gallery.get(saved[0].id).trashed_at is not None
     assert gallery.get(saved[2].id).trashed_at is None
+    with pytest.raises(NotFound):
+        gallery.get(saved[1].id)  # whose file is gone, so that nobody deletes it in vain for ever
     (outputs / saved[0].path).write_bytes(b"somebody's")
     with pytest.raises(StorageError, match="another file with its name"):
         gallery.restore([saved[0].id])

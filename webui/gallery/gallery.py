@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from PIL.Image import Image
 
-from webui.core.errors import BadImage, GessoError, LoadFailed, StorageError, UserError
+from webui.core.errors import BadImage, GessoError, LoadFailed, NotFound, StorageError, UserError
 from webui.core.infotext import parse, write
 from webui.core.job import HOST, Job
 from webui.core.parts import SamplerInfo, ScheduleInfo
@@ -152,11 +152,15 @@ class Gallery:
         return self._index.many(picture_ids)
 
     def _move(self, pictures: list[Picture], trashed_at: float | None) -> None:
-        """Those moved before one fails stay moved, and their rows say so."""
+        """Those moved before one fails stay moved, and their rows say so; one whose file is gone leaves the gallery."""
         moved: list[str] = []
         try:
             for picture in pictures:
-                (self._files.restore if trashed_at is None else self._files.trash)(picture.path)
+                try:
+                    (self._files.restore if trashed_at is None else self._files.trash)(picture.path)
+                except NotFound:
+                    self._index.remove([picture.path])
+                    raise
                 moved.append(picture.path)
         finally:
             self._index.set_trashed(moved, trashed_at)
@@ -233,9 +237,11 @@ class Gallery:
 
         For an index that was lost or damaged; jobs may go on meanwhile.
         """
+        rows = self._index.paths()  # before the files are looked at, for a picture that is saved meanwhile has both
         everything = [(path, False) for path in self._files.walk()]
         live = {path for path, _ in everything}
         everything += [(path, True) for path in self._files.walk(trashed=True) if path not in live]
+        self._index.remove(rows - {path for path, _ in everything})
         count = self._index_files(everything)
         self._index.rebuild_text()
         return count
