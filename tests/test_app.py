@@ -15,6 +15,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.door.wire import call
 from tests.library.weights import diffusers_folder
 from webui.__main__ import main
 from webui.app import build, greeting, harden
@@ -165,6 +166,21 @@ def test_the_greeting_of_a_shared_start_says_who_can_come_in_and_no_given_passco
         assert (gesso.link is not None and gesso.link.passcode.text in lines) is (passcode is None)
         assert "only the login page and /health" in lines
         assert "\x1b" not in lines  # no terminal, no drawing
+
+
+def test_behind_a_proxy_a_passcode_is_needed_and_the_proxys_name_is_told(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, fake_engine=True, allow_host="https://studio.example/")
+    gesso = build(settings, 7999, page=False)
+    try:
+        lines = "\n".join(greeting(gesso, "http://127.0.0.1:7999"))
+        through = {"host": "studio.example", "client": ("127.0.0.1", 1)}
+        assert call(gesso.door, path="/api/jobs", **through).status == 401
+        assert call(gesso.door, path="/api/jobs").status == 200
+    finally:
+        gesso.studio.close()
+    assert "through a proxy as studio.example" in lines
+    assert gesso.link is not None
+    assert gesso.link.passcode.text in lines
 
 
 def test_a_part_that_cannot_be_built_leaves_nothing_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,8 @@ def test_nothing_asked_for_is_the_safe_start() -> None:
         (["--host", "localhost"], "localhost", False),
         (["--listen", "--host", "127.0.0.1"], "127.0.0.1", False),
         (["--host", "::"], "::", True),
+        (["--allow-host", "studio.example"], "127.0.0.1", True),
+        (["--allow-host", " , "], "127.0.0.1", False),
     ],
 )
 def test_whoever_can_be_reached_is_shared(arguments: list[str], bind: str, shared: bool) -> None:
@@ -42,8 +44,22 @@ def test_folders_follow_the_data_folder_unless_given(tmp_path: Path) -> None:
     assert settings.database == tmp_path / "outputs" / "gesso.sqlite3"
 
 
-def test_allowed_hosts_are_split() -> None:
-    assert from_command_line(["--allow-host", " Studio.Example, gesso.home ,"]).allowed_hosts == ("studio.example", "gesso.home")
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        (" Studio.Example, gesso.home ,", ("studio.example", "gesso.home")),
+        ("https://studio.example:8443/page, gesso.home:80, [::1]:7860", ("studio.example", "gesso.home", "::1")),
+    ],
+)
+def test_allowed_hosts_are_split_and_freed_of_what_is_no_host(given: str, names: tuple[str, ...]) -> None:
+    assert from_command_line(["--allow-host", given]).allowed_hosts == names
+
+
+@pytest.mark.parametrize("blank", ["    ", "  a ", "", "\t\t\t\t\t"])
+def test_a_passcode_of_blanks_is_none(blank: str) -> None:
+    """The login page trims what is typed: such a one would let in whoever types nothing."""
+    with pytest.raises(SetupError, match="4 to 200 characters"):
+        from_command_line(["--listen", "--passcode", blank])
 
 
 @pytest.mark.parametrize(

@@ -253,13 +253,13 @@ def greeting(gesso: Gesso, url: str) -> list[str]:
     ]
     lines += [f"  skipped   extension {row.name}: {row.problem}" for row in gesso.studio.extensions.report if row.status == "skipped"]
     if gesso.link is not None:
-        lines += _shared_greeting(gesso.link)
+        lines += _shared_greeting(gesso.link, gesso.settings.allowed_hosts)
     return [*lines, "Ctrl+C ends it; what is in the queue goes on at the next start."]
 
 
-def _shared_greeting(link: Link) -> list[str]:
-    urls = link.urls()
-    lines = [f"  network   {'  '.join(urls) or 'this machine has no address on a network just now'}"]
+def _shared_greeting(link: Link, names: tuple[str, ...]) -> list[str]:
+    proxied = f"through a proxy as {', '.join(names)}" if names else "this machine has no address on a network just now"
+    lines = [f"  network   {'  '.join(link.urls()) or proxied}"]
     lines.append(f"  passcode  {link.passcode.text if link.passcode.made else 'the one that was given'}")
     lines.append("Without the passcode only the login page and /health answer. Nothing is encrypted: share it on a network that you trust.")
     invitation = link.invitation()

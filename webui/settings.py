@@ -4,9 +4,10 @@ import argparse
 import difflib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import Annotated, Literal, NoReturn
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from webui.core.errors import SetupError
 from webui.core.request import Frozen, describe
@@ -14,6 +15,7 @@ from webui.options import OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_PORT = 7860
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Settings(Frozen):
@@ -22,7 +24,7 @@ class Settings(Frozen):
     listen: bool = False
     host: str | None = None  # None: 127.0.0.1, or 0.0.0.0 with listen
     port: int | None = Field(None, ge=1, le=65535)
-    passcode: str | None = Field(None, min_length=4, max_length=200, repr=False)
+    passcode: Annotated[str, StringConstraints(strip_whitespace=True, min_length=4, max_length=200)] | None = Field(None, repr=False)
     allow_host: str | None = None  # "studio.example, gesso.home"
     browser: bool = True
     theme: Literal["system", "light", "dark"] = "system"
@@ -57,14 +59,14 @@ class Settings(Frozen):
 
     @property
     def allowed_hosts(self) -> tuple[str, ...]:
-        """The further names of `--allow-host`, lower case and without a port."""
-        names = (self.allow_host or "").lower().split(",")
-        return tuple(name.strip() for name in names if name.strip())
+        """The further names of `--allow-host`: of a whole address that was given, its host."""
+        names = [name.strip() for name in (self.allow_host or "").lower().split(",")]
+        return tuple(urlsplit(name if "://" in name else f"//{name}").hostname or name for name in names if name)
 
     @property
     def shared(self) -> bool:
-        """Whether anyone but this machine can reach the page, so that a passcode guards it."""
-        return self.bind not in ("127.0.0.1", "localhost", "::1")
+        """Whether anyone but this machine can reach the page, by a proxy's name too, so that a passcode guards it."""
+        return self.bind not in LOOPBACK or bool(self.allowed_hosts)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -80,9 +82,7 @@ def parser() -> argparse.ArgumentParser:
         if option.metavar is None:
             made.add_argument(*names, dest=option.field, help=option.help, action="store_const", const=option.value)
         else:
-            made.add_argument(
-                *names, dest=option.field, help=option.help, metavar=option.metavar, choices=option.choices or None
-            )
+            made.add_argument(*names, dest=option.field, help=option.help, metavar=option.metavar, choices=option.choices or None)
     return made
 
 

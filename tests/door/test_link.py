@@ -44,6 +44,12 @@ def test_a_bound_address_is_the_only_one(database: Database) -> None:
     assert Link(database, None, "fd00::5", 7861).urls() == ["http://[fd00::5]:7861"]
 
 
+def test_where_only_a_proxy_leads_here_no_address_of_this_machine_is_told(database: Database) -> None:
+    link = Link(database, None, "127.0.0.1", 7861)
+    assert link.urls() == []
+    assert link.invitation() is None
+
+
 def test_an_invitation_keeps_its_code_out_of_what_is_sent(database: Database) -> None:
     link = Link(database, None, "192.168.1.5", 7861)
     page, _, code = (link.invitation() or "").partition("#")

@@ -141,8 +141,17 @@ PROXY = ["x-forwarded-for", "forwarded", "via", "x-real-ip", "x-forwarded-proto"
 
 
 @pytest.mark.parametrize("header", PROXY)
-def test_behind_a_proxy_nobody_is(shared: Door, header: str) -> None:
+def test_behind_a_proxy_nobody_is(shared: Door, local: Door, header: str) -> None:
     assert call(shared, headers=[(header, "127.0.0.1")]).status == 401
+    answer = call(local, headers=[(header, "127.0.0.1")])
+    assert answer.status == 403
+    assert "--allow-host" in answer.text
+
+
+def test_a_proxy_that_says_nothing_of_itself_is_known_by_its_old_http(shared: Door, local: Door) -> None:
+    """nginx as it comes: our loopback address as Host, no word of whom it speaks for, HTTP/1.0."""
+    assert call(shared, version="1.0").status == 401
+    assert call(local, version="1.0").status == 403
 
 
 def test_a_loopback_peer_under_a_public_name_is_a_tunnel(shared: Door) -> None:

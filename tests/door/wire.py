@@ -75,9 +75,10 @@ def call(
     client: Any = HERE,
     server: Any = ("127.0.0.1", 7860),
     body: Iterable[bytes] = (b"",),
+    version: str = "1.1",
 ) -> Answer:
     pairs = ([("host", host)] if host is not None else []) + list(headers)
-    return asyncio.run(converse(app, scope_of(method, path, pairs, client, server), body))
+    return asyncio.run(converse(app, scope_of(method, path, pairs, client, server) | {"http_version": version}, body))
 
 
 def form(**fields: str) -> list[bytes]:

@@ -28,7 +28,7 @@ def person_of(scope: Scope) -> Person:
 
 
 class Door:
-    """`link` None means that only this machine reaches us: whoever passes the Host and Origin checks is the host."""
+    """`link` None means that only this machine may reach us: whoever passes the checks on Host, Origin and proxies is the host."""
 
     def __init__(self, app: ASGIApp, *, link: Link | None = None, allowed_hosts: Iterable[str] = (), closed: tuple[str, ...] = ()) -> None:
         """`closed` are beginnings of paths that nobody needs, and that nobody gets."""
@@ -79,13 +79,15 @@ class Door:
             return f"Gesso does not answer under {shown}. Use the address it printed, or start it with --allow-host."
         if foreign(scope, headers):
             return "This request comes from another site, and is refused."
+        if self._link is None and not at_this_machine(scope, headers):
+            return "This request comes through a proxy. Start Gesso with --allow-host and the proxy's name: it then asks for a passcode."
         return ""
 
     def _person(self, scope: Scope, headers: Headers) -> Person | None:
-        if self._link is None or at_this_machine(scope, headers):
+        if at_this_machine(scope, headers):
             return HOST
         token = _token(scope, headers)
-        return self._link.people.person(token) if token else None
+        return self._link.people.person(token) if self._link and token else None
 
     async def _ask_to_log_in(self, scope: Scope, headers: Headers, send: Send) -> None:
         """A person sees the login page in place of what they wanted; a program is told so."""

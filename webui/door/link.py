@@ -8,7 +8,7 @@ import psutil
 import segno
 
 from webui.database import Database
-from webui.door.origin import address
+from webui.door.origin import LOOPBACK_NAMES, address
 from webui.door.passcode import Codes, Passcode, Throttle, scrypt
 from webui.door.people import People
 
@@ -41,7 +41,9 @@ class Link:
             db.execute("INSERT OR REPLACE INTO flags VALUES (?, ?)", (_FLAG, f"{fresh.hex()}:{scrypt(given, fresh).hex()}"))
 
     def urls(self) -> list[str]:
-        """Where colleagues find the page, the likeliest first."""
+        """Where colleagues find the page, the likeliest first; none where only a proxy, whose address it knows, leads here."""
+        if self._bind in LOOPBACK_NAMES:
+            return []
         hosts = addresses() if self._bind in ("0.0.0.0", "::") else [self._bind]
         return [f"http://{f'[{host}]' if ':' in host else host}:{self._port}" for host in hosts]
 

@@ -59,10 +59,13 @@ def _same_origin(origin: str, host: str) -> bool:
 
 
 def at_this_machine(scope: Scope, headers: Headers) -> bool:
-    """Whether the person sits at this machine: a loopback peer that asks for a loopback name and is no proxy."""
+    """Whether the person sits at this machine: a loopback peer that asks for a loopback name and is no proxy.
+
+    nginx by default says nothing of whom it speaks for, asks under our loopback address, and speaks HTTP/1.0, which no browser does.
+    """
     client = scope.get("client")
     peer = address(client[0]) if client else None
-    direct = not any(name in headers for name in _FORWARDED)
+    direct = scope.get("http_version") != "1.0" and not any(name in headers for name in _FORWARDED)
     return direct and peer is not None and peer.is_loopback and host_name(headers) in LOOPBACK_NAMES
 
 
