@@ -137,6 +137,24 @@ def test_an_error_stands_at_its_field_in_one_sentence(open_page: Opened) -> None
     assert page.locator(".field-trouble").count() == 0
 
 
+def test_a_job_that_failed_says_why_and_can_be_tried_again(open_page: Opened) -> None:
+    page = open_page()
+    generate(page, "rolling hills")
+    picture_shown(page)
+    page.evaluate(
+        """async () => {
+            const address = document.querySelector("script[src$='main.js']").src.replace("main.js", "state.js");
+            const { heard, state } = await import(address);
+            heard("finished", { job: { ...state.ended[0], status: "failed", error: "The graphics card ran out of memory." } });
+        }"""
+    )
+    assert "The graphics card ran out of memory." in page.inner_text("#stage_trouble")
+    before = page.locator("#txt2img_gallery [data-picture]").count()
+    page.click("#stage_trouble button:has-text('Try again')")
+    page.wait_for_function("before => document.querySelectorAll('#txt2img_gallery [data-picture]').length > before", arg=before)
+    assert not page.is_visible("#stage_trouble")
+
+
 def test_delete_and_undo_star_and_details(open_page: Opened) -> None:
     page = open_page()
     generate(page, "snowy mountains")
@@ -285,15 +303,20 @@ def test_colours_follow_the_system_from_the_first_paint(open_page: Opened, schem
     ready(page)
 
 
-@pytest.mark.parametrize("size", [(390, 844), (1024, 768), (1440, 900), (2560, 1440)])
-def test_nothing_is_clipped_or_adrift(open_page: Opened, size: tuple[int, int]) -> None:
-    width, height = size
-    page = open_page(viewport={"width": width, "height": height})
+def test_nothing_is_clipped_or_adrift(open_page: Opened) -> None:
+    page = open_page()
+    for width, height in ((390, 844), (768, 1024), (1024, 768), (1440, 900), (2560, 1440)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.wait_for_timeout(150)
+        _at_size(page, width, height)
+
+
+def _at_size(page: Any, width: int, height: int) -> None:
     for tab in ("txt2img", "gallery", "settings"):
         page.evaluate("tab => { location.hash = tab; }", tab)
         page.wait_for_selector(f"#tab_{tab}.on")
         page.wait_for_timeout(100)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, (tab, width)
         adrift = page.evaluate(
             """([tab, width]) => [...document.querySelectorAll(`#gesso_top *, #tab_${tab} *`)].filter((element) => {
                 const box = element.getBoundingClientRect();
@@ -303,7 +326,7 @@ def test_nothing_is_clipped_or_adrift(open_page: Opened, size: tuple[int, int]) 
             }).map((element) => element.outerHTML.slice(0, 120))""",
             [tab, width],
         )
-        assert adrift == [], tab
+        assert adrift == [], (tab, width)
     if width < 600:
         assert page.is_visible("#nav_menu")
         page.select_option("#nav_menu", "txt2img")

@@ -9,9 +9,11 @@
     root.dataset.theme = choice === "system" ? (dark.matches ? "dark" : "light") : choice;
     root.dataset.themeChoice = choice;
     root.style.colorScheme = root.dataset.theme;
+    document.body?.classList.toggle("dark", root.dataset.theme === "dark"); // Gradio's own name for it
   };
   paint();
   dark.addEventListener("change", paint);
+  window.GESSO.paint = paint;
   window.GESSO.setTheme = (choice) => { keep("gesso.theme", choice); paint(); };
   root.dataset.tab = decodeURIComponent(location.hash.slice(1)) || kept("gesso.tab") || window.GESSO.tab;
   if (/Mac|iPhone|iPad/.test(navigator.platform)) root.classList.add("mac");

@@ -14,6 +14,7 @@ import { heard, linked } from "./state.js";
 
 form.expose();
 await drawn(["gesso_nav", "nav_menu", "chip_queue", "tab_txt2img", "stage_pic", "txt2img_gallery", "gallery_grid", "txt2img_interrupt"]);
+window.GESSO.paint(); // Gradio has set its own colours by now
 chips.start();
 queue.start();
 stage.start();

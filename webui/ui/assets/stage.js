@@ -265,8 +265,9 @@ const tiles = new Map();
 
 function drawStrip() {
   const shown = state.view.kind === "live" ? `job ${state.view.job}` : state.view.kind === "picture" ? `picture ${state.view.picture.id}` : "";
+  const jobs = stripJobs();
   const wanted = [
-    ...myActive().slice(0, 6).reverse().map((job) => [`job ${job.id}`, () => jobTile(job)]),
+    ...jobs.map((job) => [`job ${job.id}`, () => jobTile(job)]),
     ...state.recent.map((picture) => [`picture ${picture.id}`, () => pictureTile(picture), picture]),
   ];
   const names = new Set(wanted.map(([name]) => name));
@@ -285,10 +286,18 @@ function drawStrip() {
   });
   strip.querySelector(".strip-empty")?.remove();
   if (!wanted.length) strip.append(h("span", { class: "strip-empty" }, "Pictures you make appear here."));
-  for (const job of myActive().slice(0, 6)) drawTile({ job_id: job.id });
+  for (const job of jobs) drawTile({ job_id: job.id });
   const selected = strip.querySelector(".sel");
   if (selected && strip.dataset.shown !== shown) selected.scrollIntoView({ block: "nearest", inline: "nearest" });
   strip.dataset.shown = shown;
+}
+
+/** What runs, or the one that runs next, or whichever the stage shows: the queue has a panel of its own. */
+function stripJobs() {
+  const jobs = myActive();
+  const shown = state.view.kind === "live" ? state.view.job : null;
+  const first = jobs.filter((job, at) => job.status === "running" || at === 0 || job.id === shown);
+  return first.slice(0, 6).reverse();
 }
 
 function pictureTile(picture) {
