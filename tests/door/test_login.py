@@ -1,11 +1,12 @@
 """Coming in over the network: login, sessions, codes, and what is said to those who stay outside."""
 
+import asyncio
 import json
 import re
 
 import pytest
 
-from tests.door.wire import COLLEAGUE, SERVER, Answer, call, form
+from tests.door.wire import COLLEAGUE, SERVER, Answer, call, form, scope_of
 from webui.core.job import HOST
 from webui.database import Database
 from webui.door import Door, Link
@@ -100,6 +101,32 @@ def test_guessing_ends_in_a_wait_even_with_the_right_passcode(shared: Door) -> N
     assert answer.header("retry-after") == "1"
 
 
+def test_who_scanned_a_code_comes_in_while_guessers_are_kept_waiting(shared: Door, link: Link) -> None:
+    for number in range(Throttle.A_MINUTE):
+        link.throttle.take(f"10.0.{number}.1")
+    assert log_in(shared).status == 429
+    assert log_in(shared, passcode="", code="never given").status == 401
+    assert log_in(shared, passcode="", code=link.codes.new()).status == 303
+    assert log_in(shared).status == 429
+
+
+def test_a_login_that_trickles_in_is_given_up(shared: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webui.door.door.PATIENCE", 0.05)
+    pairs = [("host", LAN["host"])]
+    scope = scope_of("POST", "/login", pairs, COLLEAGUE, SERVER)
+    sent = []
+
+    async def receive():
+        await asyncio.sleep(0.02)
+        return {"type": "http.request", "body": b"n", "more_body": True}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(asyncio.wait_for(shared(scope, receive, send), 5))
+    assert sent[0]["status"] == 408
+
+
 ELSEWHERE = ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:alert(1)", "/a\r\nset-cookie: x=1", "", "/login"]
 
 
@@ -183,6 +210,9 @@ def test_two_people_are_told_apart_and_nobody_is_called_host(database: Database)
     names = [people.person(people.enter(name)) for name in ("Ada", "ada", "Ada", "HOST")]
     assert [person.name for person in names if person] == ["Ada", "ada 2", "Ada 3", "HOST 2"]
     assert len({person.id for person in names if person}) == 4
+    wide = people.person(people.enter("\uff28\uff4f\uff53\uff54"))
+    assert wide is not None
+    assert wide.name.endswith(" 3")
 
 
 def test_a_new_passcode_ends_all_sessions_and_the_same_one_none(database: Database) -> None:

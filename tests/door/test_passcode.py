@@ -31,6 +31,11 @@ def test_a_given_passcode_is_exact() -> None:
         assert not given.matches(typed)
 
 
+def test_letters_with_accents_are_the_same_however_they_are_written() -> None:
+    assert Passcode("caf\u00e9 cr\u00e8me").matches("cafe\u0301 cre\u0300me")
+    assert Passcode("\ufdfa" * 200).matches("\ufdfa" * 200)  # grows eighteenfold
+
+
 def test_a_code_opens_once_and_not_for_ever() -> None:
     clock = Clock()
     codes = Codes(clock)

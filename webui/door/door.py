@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
@@ -18,6 +18,7 @@ from webui.door.people import SESSION_SECONDS, tidy_name
 
 BODY_LIMITS = (("/login", 8192), ("/api/parameters", 64 * MIB), ("/api/", 2 * MIB), ("/gradio_api/upload", 64 * MIB))
 BODY_LIMIT = 16 * MIB  # bytes, everywhere else
+PATIENCE = 10.0  # seconds for the body of a stranger, which is a form of three fields
 OPEN_PATHS = frozenset({"/health"})  # besides the login page: answered to anyone, so it must tell nothing
 
 
@@ -59,7 +60,8 @@ class Door:
         if refusal:
             await send_error(send, 403, refusal)
             return
-        exchange = Exchange(receive, send, _limit(scope["path"]), self._closing)
+        welcome = self._still_in(_token(scope, headers)) if person and not person.host else None
+        exchange = Exchange(receive, send, _limit(scope["path"]), self._closing, welcome)
         if exchange.declares_too_much(headers):
             await exchange.refuse()
         elif self._link and scope["path"] in ("/login", "/logout"):
@@ -89,6 +91,9 @@ class Door:
         token = _token(scope, headers)
         return self._link.people.person(token) if self._link and token else None
 
+    def _still_in(self, token: str) -> Callable[[], bool]:
+        return lambda: self._link is not None and self._link.people.person(token) is not None
+
     async def _ask_to_log_in(self, scope: Scope, headers: Headers, send: Send) -> None:
         """A person sees the login page in place of what they wanted; a program is told so."""
         if scope["method"] in SAFE_METHODS and "text/html" in headers.get("accept", ""):
@@ -100,7 +105,11 @@ class Door:
     async def _login_routes(self, link: Link, scope: Scope, headers: Headers, exchange: Exchange, person: Person | None) -> None:
         method = scope["method"]
         if method == "POST":
-            body = await exchange.whole_body()
+            try:
+                body = await asyncio.wait_for(exchange.whole_body(), PATIENCE)
+            except TimeoutError:
+                await send_error(exchange.send, 408, "This took too long to arrive. Try again.", [(b"connection", b"close")])
+                return
             if exchange.too_large:
                 await exchange.refuse()
             elif scope["path"] == "/logout":
@@ -121,7 +130,8 @@ class Door:
     async def _log_in(self, link: Link, scope: Scope, headers: Headers, send: Send, form: dict[str, str]) -> None:
         path, name = _local(form.get("next", "/")), form.get("name", "")
         peer = scope["client"][0] if scope.get("client") else ""
-        wait = link.throttle.take(peer)
+        guess = not form.get("code")  # a code has too many ways to be guessed: who scanned one comes in while others are kept waiting
+        wait = link.throttle.take(peer) if guess else 0.0
         if wait > 0:
             seconds = max(1, round(wait))
             later = f"Too many attempts. Try again in {seconds} s."
@@ -136,7 +146,8 @@ class Door:
         except UserError as error:
             await send_login(send, 422, path=path, name=name, error=str(error))
             return
-        link.throttle.forgive(peer)
+        if guess:
+            link.throttle.forgive(peer)
         await send_redirect(send, path, [_cookie(scope, token, SESSION_SECONDS)])
 
 

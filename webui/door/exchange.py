@@ -1,6 +1,8 @@
-"""`Exchange`: one HTTP request and its answer, watched on the way: body size, security headers, and the end of the program."""
+"""`Exchange`: one HTTP request and its answer, watched on the way: body size, security headers, the end of session and program."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -9,17 +11,22 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from webui.door.answers import secured, send_error
 
 MIB = 2**20
+LOOK = 2.0  # seconds between looks whether a stream's person is still let in
 _GONE: Message = {"type": "http.disconnect"}
 
 
 class Exchange:
     """`receive` and `send` are handed to the app in place of the server's."""
 
-    def __init__(self, receive: Receive, send: Send, limit: int, closing: asyncio.Event) -> None:
+    def __init__(self, receive: Receive, send: Send, limit: int, closing: asyncio.Event, welcome: Callable[[], bool] | None = None) -> None:
+        """`welcome` says whether the person is still let in; None for one who always is."""
         self._receive = receive
         self._send = send
         self._limit = limit
         self._closing = closing
+        self._welcome = welcome
+        self._gone: asyncio.Future[Message] | None = None  # what the server says when the client goes
+        self._cut = False  # the app was told that the client went, though it is there
         self._came = 0  # bytes of the body so far
         self._whole = False
         self._answered = False
@@ -29,7 +36,7 @@ class Exchange:
     def declares_too_much(self, headers: Headers) -> bool:
         """Whether the announced length is over the limit, so that nothing of it need be read."""
         declared = headers.get("content-length", "")
-        return declared.isdigit() and (len(declared) > 15 or int(declared) > self._limit)
+        return declared.isdecimal() and (len(declared) > 15 or int(declared) > self._limit)
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         """Let the app answer; where the body turned out too large, answer 413 whatever it says."""
@@ -38,9 +45,12 @@ class Exchange:
         except ClientDisconnect:
             if not self.too_large:
                 raise
+        finally:
+            if self._gone is not None:
+                self._gone.cancel()
         if self.too_large and not self._answered:
             await self.refuse()
-        elif self._closing.is_set() and self._answered and not self._complete:
+        elif self._cut and self._answered and not self._complete:
             await self._send({"type": "http.response.body", "body": b""})  # a stream that was cut short ends in good order
 
     async def refuse(self) -> None:
@@ -70,17 +80,23 @@ class Exchange:
         return message
 
     async def _until_gone(self) -> Message:
-        """Wait for the client to go, or for the program to end: to a stream both are the same."""
-        if self.too_large or self._closing.is_set():
-            return _GONE
-        gone = asyncio.ensure_future(self._receive())
+        """Wait for the client to go, or for its session or the program to end: to a stream all are the same."""
+        if self._gone is None:  # kept between calls, each of which may be given up after the first look
+            self._gone = asyncio.ensure_future(self._receive())
         ending = asyncio.ensure_future(self._closing.wait())
+        either: set[asyncio.Future[Any]] = {self._gone, ending}
         try:
-            await asyncio.wait({gone, ending}, return_when=asyncio.FIRST_COMPLETED)
-            return gone.result() if gone.done() else _GONE
+            while not self._over():
+                await asyncio.wait(either, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            gone.cancel()
             ending.cancel()
+        return self._gone.result() if self._gone.done() else _GONE
+
+    def _over(self) -> bool:
+        if self._gone is not None and self._gone.done():
+            return True
+        self._cut = self.too_large or self._closing.is_set() or (self._welcome is not None and not self._welcome())
+        return self._cut
 
     async def send(self, message: Message) -> None:
         if self.too_large and not self._answered:

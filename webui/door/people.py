@@ -40,7 +40,7 @@ class People:
         with self._database.write() as db:
             db.execute("DELETE FROM sessions WHERE expires_at <= ? OR token_hash = ?", (now, _hash(old_token or "")))
             rows = db.execute("SELECT name FROM people JOIN sessions ON person = people.id WHERE people.id != ?", (person,))
-            free = _free(wanted, {row["name"].casefold() for row in rows} | {HOST.name.casefold()})
+            free = _free(wanted, {_alike(row["name"]) for row in rows} | {_alike(HOST.name)})
             db.execute(
                 "INSERT INTO people (id, name, host, seen_at) VALUES (?, ?, 0, ?)"
                 " ON CONFLICT (id) DO UPDATE SET name = excluded.name, seen_at = excluded.seen_at",
@@ -71,10 +71,15 @@ def tidy_name(name: str) -> str:
 def _free(name: str, taken: set[str]) -> str:
     numbered = name
     number = 2
-    while numbered.casefold() in taken:
+    while _alike(numbered) in taken:
         numbered = f"{name} {number}"
         number += 1
     return numbered
+
+
+def _alike(name: str) -> str:
+    """The same for names that look the same but for case and width: Ｈｏｓｔ is host."""
+    return unicodedata.normalize("NFKC", name).casefold()
 
 
 def _hash(token: str) -> str:
