@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,12 @@ from webui.engine.config import EngineConfig
 @pytest.fixture(scope="session")
 def home(tmp_path_factory) -> Path:
     """A folder with tiny checkpoints in models/ and an extension that loads one of them."""
-    from tests.engine import tiny  # torch, which tests of the fake engine do without
+    import torch  # which tests of the fake engine do without
 
+    from tests.engine import tiny
+
+    torch.set_num_threads(1)  # networks this small only wait for each other's threads
+    os.environ["OMP_NUM_THREADS"] = "1"  # for engines in processes of their own
     return tiny.write_models(tmp_path_factory.mktemp("home"))
 
 
@@ -29,7 +34,7 @@ def diffusion(config):
     engine.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def pipeline(diffusion):
     """The tiny checkpoint, loaded."""
     with diffusion._manager.borrow(diffusion._spec(diffusion._library.find("tiny"))) as borrowed:

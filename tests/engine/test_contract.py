@@ -13,8 +13,6 @@ from webui.core.events import Loading, Produced, Step
 from webui.engine.fake import FakeEngine
 from webui.engine.process import EngineProcess
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # diffusers 0.42 under numpy 2
-
 
 @pytest.fixture(scope="module")
 def engine_processes(config):

@@ -8,8 +8,6 @@ from webui.engine import decoding
 from webui.engine.config import EngineConfig
 from webui.engine.diffusion import DiffusionEngine
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # diffusers 0.42 under numpy 2
-
 
 @pytest.fixture
 def half(home):

@@ -8,7 +8,6 @@ from webui.engine.samplers import SAMPLERS, SCHEDULES
 from webui.engine.schedules import Noise, levels, noise_of
 from webui.engine.solver import Solver
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # diffusers 0.42 under numpy 2
 MEAN, SPREAD = 0.7, 0.6
 NOISES = {
     "epsilon": noise_of({}),

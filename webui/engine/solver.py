@@ -150,7 +150,6 @@ def _install_own(scheduler: Any, noise: Noise, levels: Levels) -> Plan:
     """A solver of two calls a step that arranges the levels itself: they come in where it would space them evenly in log σ."""
     steps = len(levels) - 1
     scheduler._convert_to_exponential = lambda in_sigmas, num_inference_steps: levels[:-1]
-    scheduler._sigma_to_t = lambda sigma, _: noise.timestep(max(float(sigma), NEARLY_ZERO))  # its own takes a second in all
     scheduler.set_timesteps(steps)
     return _floats(scheduler.timesteps), [False, True] * (steps - 1) + [True]
 
