@@ -1,17 +1,12 @@
 """The composition root: lock → database → engine → extensions → studio → API and page → door. The only module that may import all."""
 
-import asyncio
 import dataclasses
 import os
-import signal
 import sys
-import threading
 import webbrowser
 from collections.abc import Callable, Iterable, MutableMapping
-from types import FrameType
 from typing import Any
 
-import uvicorn
 from fastapi import APIRouter
 
 from webui import api, janitor, logs, ports
@@ -20,6 +15,7 @@ from webui.core.registry import Registry
 from webui.database import Database
 from webui.door import Door, Link
 from webui.door.link import qr_lines
+from webui.door.server import Server
 from webui.engine import builtin as engine_builtin
 from webui.engine.config import EngineConfig
 from webui.engine.fake import FakeEngine
@@ -184,42 +180,6 @@ def _guarded(extensions: Extensions, owner: str, build: Callable[[Any], None]) -
             extensions.blame(owner, f"Its tab could not be built: {error}", error)
 
     return guarded
-
-
-class Server(uvicorn.Server):
-    """uvicorn, which tells when it answers, and ends the open streams at a signal so that nothing waits for them."""
-
-    def __init__(self, door: Door, ready: Callable[[], None]) -> None:
-        super().__init__(
-            uvicorn.Config(
-                door,
-                loop="asyncio",
-                http="h11",
-                ws="none",  # nothing of ours speaks it; the door checks it all the same
-                lifespan="on",
-                log_config=None,
-                access_log=False,  # addresses of people and their pictures are nobody's business
-                server_header=False,
-                proxy_headers=False,  # a peer that is believed to be another could be believed to be the host
-                timeout_graceful_shutdown=1,
-            )
-        )
-        self._door = door
-        self._ready = ready
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    async def startup(self, sockets: list[Any] | None = None) -> None:
-        self._loop = asyncio.get_running_loop()
-        await super().startup(sockets=sockets)
-        if self.started:
-            threading.Thread(target=self._ready, name="ready", daemon=True).start()
-
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Unlike uvicorn's own, leaves the signal at that: what was captured would be raised again before all is closed."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._door.close)
-        self.force_exit = self.should_exit and sig == signal.SIGINT
-        self.should_exit = True
 
 
 def _ready(gesso: Gesso, lock: FolderLock, port: int, say: Say) -> None:

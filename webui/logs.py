@@ -46,4 +46,5 @@ def start(folder: Path, name: str = "gesso", terminal: TextIO | None = None) -> 
     root.setLevel(logging.INFO)
     for chatty in ("httpx", "httpcore", "asyncio", "PIL"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of each broken request: a stranger could fill the file with them
     return path

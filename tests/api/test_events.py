@@ -14,8 +14,9 @@ from fastapi.testclient import TestClient
 
 from tests.api.conftest import error, make
 from webui.api.streams import MAX_WAITING, Mailbox
-from webui.app import Gesso, Server
+from webui.app import Gesso
 from webui.core.events import Changed, Progress, QueueChanged
+from webui.door.server import Server
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.door.conftest import behind
-from webui.app import Server
 from webui.door import Door, Link
+from webui.door.server import Server
 
 pytestmark = pytest.mark.browser
 NAME = "studio.test"  # resolved to this machine by the browser alone; under it nobody is the host

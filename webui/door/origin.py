@@ -76,3 +76,9 @@ def address(text: str) -> IPv4Address | IPv6Address | None:
     except ValueError:
         return None
     return getattr(found, "ipv4_mapped", None) or found
+
+
+def neighbour(peer: str) -> str:
+    """Who counts as one: an IPv4 address, or an IPv6 /64, of which one machine has all."""
+    found = address(peer)
+    return str(int(found) >> 64) if isinstance(found, IPv6Address) else str(found or peer)

@@ -8,9 +8,8 @@ import time
 import unicodedata
 from collections import OrderedDict, deque
 from collections.abc import Callable
-from ipaddress import IPv6Address
 
-from webui.door.origin import address
+from webui.door.origin import neighbour
 
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # nothing that is read two ways: no 0 o, 1 i l
 CODE_SECONDS = 900
@@ -94,7 +93,7 @@ class Throttle:
 
     def take(self, peer: str) -> float:
         """0 when an attempt may be made now (and is counted), otherwise the seconds to wait."""
-        now, key = self._clock(), _subject(peer)
+        now, key = self._clock(), neighbour(peer)
         count, last = self._seen.get(key, (0, now))
         if now - last > self.FORGET:
             count = 0
@@ -114,12 +113,6 @@ class Throttle:
 
     def forgive(self, peer: str) -> None:
         """The attempt was right: it and those before count no more."""
-        self._seen.pop(_subject(peer), None)
+        self._seen.pop(neighbour(peer), None)
         if self._recent:
             self._recent.pop()
-
-
-def _subject(peer: str) -> str:
-    """What counts as one: an IPv4 address, or an IPv6 /64, of which one machine has all."""
-    found = address(peer)
-    return str(int(found) >> 64) if isinstance(found, IPv6Address) else str(found or peer)
