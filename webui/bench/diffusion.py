@@ -65,31 +65,32 @@ def _compare(models: Path, folder: Path, request: GenerationRequest, rounds: int
     return ours, theirs
 
 
-def starter() -> list[Figure]:
-    """20 steps at 256 × 256 on the embedded checkpoint, guidance on, DPM++ 2M on both sides."""
+def starter(folder: Path = STARTER, side: int = 256, rounds: int = 7) -> list[Figure]:
+    """20 steps on the embedded checkpoint, guidance on, DPM++ 2M on both sides; `side` in px."""
     sampling = Sampling(sampler="DPM++ 2M", schedule="SGM Uniform", steps=20, guidance=4.0, seed=1)
-    request = GenerationRequest(checkpoint=STARTER.name, prompt=PROMPT, width=256, height=256, sampling=sampling)
-    ours, theirs = _compare(ROOT / "models", STARTER, request, rounds=7)
+    request = GenerationRequest(checkpoint=folder.name, prompt=PROMPT, width=side, height=side, sampling=sampling)
+    ours, theirs = _compare(folder.parent.parent, folder, request, rounds)
     return [
-        Figure("starter, 20 steps at 256²", statistics.median(ours), "s", limit=1.5, detail="with previews and decode, warm"),
+        Figure(f"starter, 20 steps at {side}²", statistics.median(ours), "s", limit=1.5, detail="with previews and decode, warm"),
         Figure("starter, bare diffusers", statistics.median(theirs), "s"),
-        Figure("starter, ours / diffusers", ratio(ours, theirs), "×", limit=1.10, detail="median of 7 neighbouring pairs"),
+        Figure("starter, ours / diffusers", ratio(ours, theirs), "×", limit=1.10, detail=f"median of {rounds} neighbouring pairs"),
     ]
 
 
-def sd15() -> list[Figure]:
-    """4 steps at 512 × 512 on random weights of SD 1.5's size; and one step alone."""
+def sd15(tokenizer: Path = STARTER / "tokenizer", sizes: checkpoints.Sizes = checkpoints.SD15, side: int = 512) -> list[Figure]:
+    """4 steps on random weights of SD 1.5's size, and one step alone; `side` in px."""
+    rounds = 3
     with TemporaryDirectory() as folder:
-        built = checkpoints.build(Path(folder), STARTER / "tokenizer")
+        built = checkpoints.build(Path(folder), tokenizer, sizes)
         sampling = Sampling(sampler="DPM++ 2M", schedule="Karras", steps=4, guidance=7.0, seed=1)
-        request = GenerationRequest(checkpoint=checkpoints.NAME, prompt=PROMPT, width=512, height=512, sampling=sampling)
-        ours, theirs = _compare(Path(folder), built, request, rounds=3)
+        request = GenerationRequest(checkpoint=checkpoints.NAME, prompt=PROMPT, width=side, height=side, sampling=sampling)
+        ours, theirs = _compare(Path(folder), built, request, rounds)
         step = _step(Path(folder), request)
     return [
-        Figure("SD 1.5 size, a step at 512²", step, "s", detail="guidance on, with its preview"),
+        Figure(f"SD 1.5 size, a step at {side}²", step, "s", detail="guidance on, with its preview"),
         Figure("SD 1.5 size, 4 steps and decode", statistics.median(ours), "s"),
         Figure("SD 1.5 size, bare diffusers", statistics.median(theirs), "s", detail="same precision, channels_last"),
-        Figure("SD 1.5 size, ours / diffusers", ratio(ours, theirs), "×", limit=0.85, detail="median of 3 neighbouring pairs"),
+        Figure("SD 1.5 size, ours / diffusers", ratio(ours, theirs), "×", limit=0.85, detail=f"median of {rounds} neighbouring pairs"),
     ]
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,12 +24,12 @@ PROMPT = "a majestic mountain landscape at sunset with golden clouds"
 class Server:
     """A real server in a process of its own, with an outputs folder of its own."""
 
-    def __init__(self, outputs: Path) -> None:
+    def __init__(self, outputs: Path, options: Sequence[str]) -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port: int = probe.getsockname()[1]
         self.begun = time.perf_counter()
-        command = [sys.executable, "-m", "webui", "--no-browser", "--port", str(self.port), "--outputs-dir", str(outputs)]
+        command = [sys.executable, "-m", "webui", "--no-browser", "--port", str(self.port), "--outputs-dir", str(outputs), *options]
         self.log = (outputs / "bench.log").open("wb")
         self.process = subprocess.Popen(command, cwd=ROOT, stdout=self.log, stderr=self.log, env=os.environ | {"PYTHONUNBUFFERED": "1"})
 
@@ -58,11 +58,10 @@ class Server:
         job = json.loads(self.ask("/api/jobs", {"prompt": PROMPT}))
         while True:
             now = json.loads(self.ask(f"/api/jobs/{job['id']}"))
-            status = now.get("status") or now["job"]["status"]
-            if status == "done":
+            if now["status"] == "done":
                 return time.perf_counter() - begun
-            if status in ("failed", "cancelled"):
-                raise RuntimeError(f"The job {status}: {now}")
+            if now["status"] in ("failed", "cancelled"):
+                raise RuntimeError(f"The job {now['status']}: {now['error']}")
             time.sleep(0.01)
 
     def resident(self) -> int:
@@ -71,9 +70,10 @@ class Server:
 
 
 @contextmanager
-def server() -> Iterator[Server]:
+def server(options: Sequence[str]) -> Iterator[Server]:
+    """Ended on leaving, and its pictures with it."""
     with TemporaryDirectory() as folder:
-        started = Server(Path(folder))
+        started = Server(Path(folder), options)
         try:
             yield started
         finally:
@@ -82,9 +82,9 @@ def server() -> Iterator[Server]:
             started.log.close()
 
 
-def start() -> list[Figure]:
-    """From the command to the page, to a first picture, and to the next ones."""
-    with server() as running:
+def start(options: Sequence[str] = ()) -> list[Figure]:
+    """From the command (with further `options`) to the page, to a first picture, and to the next ones."""
+    with server(options) as running:
         page = running.wait_for_page()
         running.picture()
         first = time.perf_counter() - running.begun
