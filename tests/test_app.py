@@ -30,6 +30,34 @@ def patience(seconds: float) -> float:
     return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
+WATCH = """
+import os, sys
+
+def heard(event, arguments):
+    if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+        place = arguments[1]
+        name = place[0] if isinstance(place, tuple) else "127.0.0.1"
+    elif event in ("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"):
+        name = arguments[0]
+    else:
+        return
+    if name not in ("127.0.0.1", "::1", "localhost", "0.0.0.0", "", None):
+        with open(os.environ["GESSO_TEST_CALLS"], "a") as file:
+            file.write(f"{event} {name}\\n")
+
+open(os.environ["GESSO_TEST_CALLS"], "a").close()
+sys.addaudithook(heard)
+"""
+
+
+def watch(folder: Path) -> Path:
+    """A folder for the import path, from which every Python process writes down whom it calls."""
+    made = folder / "watch"
+    made.mkdir(exist_ok=True)
+    (made / "sitecustomize.py").write_text(WATCH)
+    return made
+
+
 class Program:
     """`python -m webui` on a free port and a folder of its own."""
 
@@ -45,7 +73,12 @@ class Program:
 
     def start(self, *more: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "webui", *self.options, *more]
-        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        watched = os.environ | {"PYTHONPATH": str(watch(self.folder)), "GESSO_TEST_CALLS": str(self.folder / "calls.txt")}
+        return subprocess.Popen(command, cwd=ROOT, env=watched, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def calls(self) -> list[str]:
+        """What the program and its processes have asked of the network besides this machine."""
+        return (self.folder / "calls.txt").read_text().splitlines()
 
     def wait(self, seconds: float = 120) -> None:
         deadline = time.monotonic() + seconds
@@ -103,6 +136,15 @@ def test_a_start_a_second_start_and_an_end(program: Program) -> None:
     program.process.communicate(timeout=60)
     assert time.monotonic() - began < patience(END)
     assert program.process.returncode == 0
+    assert program.calls() == []  # from its start through a page, jobs and its end
+
+
+def test_the_watch_sees_a_call(tmp_path: Path) -> None:
+    """Or the test above could not fail."""
+    watched = os.environ | {"PYTHONPATH": str(watch(tmp_path)), "GESSO_TEST_CALLS": str(tmp_path / "calls.txt")}
+    code = "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(('192.0.2.1', 9)); s.close()"
+    subprocess.run([sys.executable, "-c", code], env=watched, check=False, timeout=60)
+    assert (tmp_path / "calls.txt").read_text().split() == ["socket.connect", "192.0.2.1"]
 
 
 def test_the_pages_process_never_maps_torch(program: Program) -> None:

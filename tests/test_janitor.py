@@ -1,10 +1,12 @@
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from webui.janitor import tidy
+from webui import janitor
+from webui.janitor import keep_tidy, tidy
 
 
 def put(path: Path, size: int = 10, age: float = 0) -> Path:
@@ -54,3 +56,21 @@ def test_one_that_cannot_be_deleted_does_not_keep_the_others(tmp_path: Path, mon
     monkeypatch.setattr(Path, "unlink", refuse)
     assert tidy(tmp_path, max_age=50) == 1
     assert (held.exists(), free.exists()) == (True, False)
+
+
+def test_it_goes_on_until_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(janitor, "EVERY", 0.02)
+    ended = threading.Event()
+    keeper = threading.Thread(target=keep_tidy, args=(tmp_path, ended))
+    keeper.start()
+    try:
+        for number in range(2):
+            old = put(tmp_path / str(number), age=2 * janitor.MAX_AGE)
+            deadline = time.monotonic() + 10
+            while old.exists() and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert not old.exists()
+    finally:
+        ended.set()
+        keeper.join(10)
+    assert not keeper.is_alive()

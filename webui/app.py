@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import sys
+import threading
 import webbrowser
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any
@@ -70,10 +71,12 @@ def run(settings: Settings, say: Say) -> int:
             port: int = socket.getsockname()[1]
             say("Gesso is starting …")
             gesso = build(settings, port)
+            ended = threading.Event()
             try:
-                server = Server(gesso.door, ready=lambda: _ready(gesso, lock, port, say))
+                server = Server(gesso.door, ready=lambda: _ready(gesso, lock, port, say, ended))
                 server.run(sockets=[socket])
             finally:
+                ended.set()
                 gesso.studio.close()
     return 0 if server.started else 1
 
@@ -182,8 +185,8 @@ def _guarded(extensions: Extensions, owner: str, build: Callable[[Any], None]) -
     return guarded
 
 
-def _ready(gesso: Gesso, lock: FolderLock, port: int, say: Say) -> None:
-    """What is done once the page answers, in a thread of its own."""
+def _ready(gesso: Gesso, lock: FolderLock, port: int, say: Say, ended: threading.Event) -> None:
+    """What is done once the page answers and then until the end, in a thread of its own."""
     settings, studio = gesso.settings, gesso.studio
     host = "127.0.0.1" if settings.bind in ("0.0.0.0", "::") else settings.bind
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
@@ -195,7 +198,7 @@ def _ready(gesso: Gesso, lock: FolderLock, port: int, say: Say) -> None:
     default = studio.default_checkpoint()
     if default is not None:
         studio.warm(default.id)
-    janitor.tidy(settings.outputs / ".cache")
+    janitor.keep_tidy(settings.outputs / ".cache", ended)
 
 
 def _has_screen() -> bool:

@@ -3,12 +3,21 @@
 import contextlib
 import logging
 import os
+import threading
 import time
 from pathlib import Path
 
+EVERY = 60.0  # seconds
 MAX_AGE = 86_400.0  # seconds
 MAX_BYTES = 2_000_000_000
 _log = logging.getLogger(__name__)
+
+
+def keep_tidy(folder: Path, ended: threading.Event) -> None:
+    """`tidy` now and every minute until `ended` is set: whoever may upload may also upload without end."""
+    tidy(folder)
+    while not ended.wait(EVERY):
+        tidy(folder)
 
 
 def tidy(folder: Path, *, max_age: float = MAX_AGE, max_bytes: int = MAX_BYTES) -> int:
