@@ -5,6 +5,7 @@ import os
 import threading
 import time
 import zipfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from webui.database import Database
 from webui.gallery import reveal
 from webui.gallery.gallery import Gallery
 from webui.library.store import Library
+
+AfterALoss = Callable[[], Gallery]
 
 
 def files(outputs: Path) -> list[str]:
@@ -394,6 +397,64 @@ def test_star(gallery: Gallery) -> None:
     assert gallery.star(saved.id, True).starred
     assert gallery.search("", starred=True).total == 1
     assert gallery.star(saved.id, False) == saved
+
+
+@pytest.fixture
+def after_a_loss(gallery: Gallery, database: Database, library: Library, outputs: Path) -> AfterALoss:
+    """The gallery of a start without the database."""
+
+    def start() -> Gallery:
+        database.close()
+        for file in outputs.glob("gesso.sqlite3*"):
+            file.unlink()
+        lost.append(Database(outputs / "gesso.sqlite3"))
+        return Gallery(outputs, lost[-1], library)
+
+    lost: list[Database] = []
+    return start
+
+
+def test_stars_outlive_the_database(gallery: Gallery, outputs: Path, after_a_loss: AfterALoss) -> None:
+    """Of what was made here, wherever it was moved to; of what was found, in its place."""
+    made, moved, plain, trashed = (gallery.save(job(), n, picture(n), n, {}) for n in range(4))
+    Image.new("RGB", (9, 9)).save(outputs / "found.png")
+    Image.new("RGB", (9, 9)).save(outputs / "other.png")
+    gallery.reconcile()
+    found = next(one for one in gallery.search("").pictures if one.path == "found.png")
+    for one in (made, moved, plain, trashed, found):
+        gallery.star(one.id, True)
+    gallery.star(plain.id, False)
+    gallery.trash([trashed.id])
+    (outputs / "best").mkdir()
+    (outputs / moved.path).rename(outputs / "best" / "x.png")
+    again = after_a_loss()
+    starred = [*again.search("", starred=True).pictures, *again.search("", starred=True, trashed=True).pictures]
+    assert {one.path for one in starred} == {made.path, "best/x.png", "found.png", trashed.path}
+    assert again.search("").total == 5
+    assert again.empty_trash() == 1
+    assert trashed.id not in (outputs / ".stars.json").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"no", b"\xff", None])
+def test_a_damaged_file_of_stars_is_written_anew_from_the_database(
+    gallery: Gallery, outputs: Path, database: Database, library: Library, content: bytes | None, after_a_loss: AfterALoss
+) -> None:
+    saved = [gallery.save(job(), n, picture(n), n, {}) for n in range(2)]
+    gallery.star(saved[0].id, True)
+    kept = outputs / ".stars.json"
+    kept.unlink() if content is None else kept.write_bytes(content)
+    Gallery(outputs, database, library)
+    assert [one.id for one in after_a_loss().search("", starred=True).pictures] == [saved[0].id]
+
+
+def test_a_star_is_kept_by_the_database_when_the_file_cannot_be_written(
+    gallery: Gallery, outputs: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    saved = gallery.save(job(), 0, picture(), 1, {})
+    (outputs / ".stars.json.part").mkdir()
+    assert gallery.star(saved.id, True).starred
+    assert gallery.get(saved.id).starred
+    assert "in the database alone" in caplog.text
 
 
 def test_trash_is_undone_exactly(gallery: Gallery, outputs: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
@@ -85,9 +86,12 @@ class Run:
         assert message.endswith("Press Resume to go on.")
         assert not [event for event in self.told if isinstance(event, Finished) and event.job.status is not Status.DONE]
         self.free()
-        self.store.pause(False)
-        self.dispatcher.wake()
-        assert self.done.wait(SOON)
+        deadline = time.monotonic() + SOON
+        while not self.done.wait(0.2):  # a write that met the full disk just before may have paused the queue once more
+            assert time.monotonic() < deadline
+            if self.store.paused:
+                self.store.pause(False)
+                self.dispatcher.wake()
         self.dispatcher.close()
         rows = self.database.read("SELECT job_id, picture_index, seed, path FROM pictures ORDER BY number")
         expected = [(job.id, index, job.request.sampling.seed + index) for job in self.jobs for index in range(3)]

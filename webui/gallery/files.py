@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from webui.core.errors import NotFound, StorageError
 
-TRASH, THUMBNAILS, ARCHIVES = ".trash", ".thumbnails", ".archives"
+TRASH, THUMBNAILS, ARCHIVES, STARS = ".trash", ".thumbnails", ".archives", ".stars.json"
 PART = ".part"
 SUFFIX = ".png"
 _NUMBERED = re.compile(r"(\d{1,9})-.*")

@@ -19,11 +19,12 @@ from webui.core.registry import Registry
 from webui.database import Database
 from webui.gallery.archive import make_archive
 from webui.gallery.chunks import MAX_INFOTEXT, read_png
-from webui.gallery.files import ARCHIVES, THUMBNAILS, Files
+from webui.gallery.files import ARCHIVES, STARS, THUMBNAILS, Files
 from webui.gallery.index import BATCH, Entry, Index
 from webui.gallery.metadata import GESSO, PARAMETERS, infotext_of, origin_of, png_info, read_origin
 from webui.gallery.parameters import Names, Parameters, from_origin, from_picture, from_text
 from webui.gallery.reveal import reveal
+from webui.gallery.stars import Stars
 from webui.gallery.thumbnails import DEFAULT_SIZE, Thumbnails
 from webui.library.store import Library
 
@@ -46,6 +47,7 @@ class Gallery:
         self._index = Index(database)
         self._library = library
         self._thumbnails = Thumbnails(outputs / THUMBNAILS)
+        self._stars = Stars(outputs / STARS, self._index.starred)
         self.reconcile()
 
     # --- saving ---
@@ -137,7 +139,9 @@ class Gallery:
 
     def star(self, picture_id: str, starred: bool) -> Picture:
         """Raises `NotFound`."""
-        return self._index.star(picture_id, starred)
+        picture = self._index.star(picture_id, starred)
+        self._stars.keep(picture)
+        return picture
 
     def trash(self, picture_ids: Sequence[str]) -> list[Picture]:
         """Move to `.trash`, from where `restore` takes them back to exactly their places. Raises `NotFound`, `StorageError`."""
@@ -172,6 +176,7 @@ class Gallery:
             self._files.delete(picture.path, trashed=True)
             self._thumbnails.forget(picture.id)
         self._index.remove(picture.path for picture in gone)
+        self._stars.forget(gone)
         return len(gone)
 
     # --- how a picture was made ---
@@ -291,4 +296,5 @@ class Gallery:
             created_at=origin.created_at if origin else stat.st_mtime,
             trashed_at=stat.st_ctime if trashed else None,
         )
-        return Entry(picture, parameters, request.model_dump_json() if request else None)
+        starred = picture.model_copy(update={"starred": picture in self._stars})
+        return Entry(starred, parameters, request.model_dump_json() if request else None)

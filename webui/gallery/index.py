@@ -11,9 +11,7 @@ from webui.database import Database
 
 LONGEST_QUERY = 500  # characters
 MOST_WORDS = 16
-FIELDS = ("id", "job_id", "picture_index", "owner", "path", "width", "height", "bytes", "seed", "checkpoint", "prompt", "negative_prompt",
-          "created_at", "starred", "trashed_at")  # fmt: skip
-COLUMNS = ", ".join(f"pictures.{name}" for name in FIELDS)
+COLUMNS = ", ".join('picture_index AS "index"' if name == "index" else name for name in Picture.model_fields)
 BATCH = 500  # rows of a statement or a transaction
 
 
@@ -93,6 +91,10 @@ class Index:
     def trashed(self) -> list[Picture]:
         return [_picture(row) for row in self._database.read(f"SELECT {COLUMNS} FROM pictures WHERE trashed_at IS NOT NULL")]
 
+    def starred(self) -> list[Picture]:
+        """Those in the trash too."""
+        return [_picture(row) for row in self._database.read(f"SELECT {COLUMNS} FROM pictures WHERE starred = 1")]
+
     def remove(self, paths: Iterable[str]) -> None:
         with self._database.write() as db:
             db.executemany("DELETE FROM pictures WHERE path = ?", [(path,) for path in paths])
@@ -168,20 +170,4 @@ def _storable(text: str) -> str:
 
 
 def _picture(row: sqlite3.Row) -> Picture:
-    return Picture(
-        id=row["id"],
-        job_id=row["job_id"],
-        index=row["picture_index"],
-        owner=row["owner"],
-        path=row["path"],
-        width=row["width"],
-        height=row["height"],
-        bytes=row["bytes"],
-        seed=row["seed"],
-        checkpoint=row["checkpoint"],
-        prompt=row["prompt"],
-        negative_prompt=row["negative_prompt"],
-        created_at=row["created_at"],
-        starred=bool(row["starred"]),
-        trashed_at=row["trashed_at"],
-    )
+    return Picture.model_validate(dict(row))
