@@ -139,6 +139,29 @@ def test_a_start_a_second_start_and_an_end(program: Program) -> None:
     assert program.calls() == []  # from its start through a page, jobs and its end
 
 
+def test_a_shared_start_writes_no_secret_anywhere(tmp_path: Path) -> None:
+    """Neither what was given, nor what was guessed, nor what a colleague's browser was given."""
+    program = Program(tmp_path, "--listen", "--passcode", "open sesame")
+    try:
+        program.wait()
+        with httpx.Client(base_url=program.url, headers={"x-forwarded-for": "10.0.0.7"}, timeout=60) as neighbour:
+            assert neighbour.get("/api/jobs").status_code == 401
+            for passcode, status in (("close sesame", 401), ("open sesame", 303)):
+                assert neighbour.post("/login", data={"name": "Ada", "passcode": passcode}).status_code == status
+            token = neighbour.cookies[f"gesso_{program.port}"]
+            assert neighbour.get("/api/jobs").status_code == 200
+            neighbour.post("/gradio_api/queue/join", json={"fn_index": 9999, "data": [], "session_hash": "x"})  # which fails, and is logged
+        program.process.send_signal(signal.SIGINT)
+        out, err = program.process.communicate(timeout=60)
+    finally:
+        program.process.kill()
+    files = [path for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
+    assert any(path.name == "gesso.log" for path in files)
+    written = b"".join(path.read_bytes() for path in files) + (out + err).encode()
+    for secret in ("open sesame", "close sesame", token):
+        assert secret.encode() not in written
+
+
 def test_the_watch_sees_a_call(tmp_path: Path) -> None:
     """Or the test above could not fail."""
     watched = os.environ | {"PYTHONPATH": str(watch(tmp_path)), "GESSO_TEST_CALLS": str(tmp_path / "calls.txt")}
@@ -172,6 +195,17 @@ def test_a_mistyped_option_is_one_sentence(capsys: pytest.CaptureFixture[str], o
     assert err.startswith("Gesso cannot start. ")
     assert err.count("\n") == 1
     assert "abc" not in err
+
+
+@pytest.mark.parametrize("module", ["pydantic", "webui.app", "gradio"])
+def test_ctrl_c_during_the_start_is_quiet(tmp_path: Path, module: str) -> None:
+    """Struck while this module is being imported."""
+    struck = f"lambda event, what: event == 'import' and what[0] == {module!r} and _thread.interrupt_main()"
+    strike = f"import sys, _thread\nsys.addaudithook({struck})"
+    (tmp_path / "sitecustomize.py").write_text(strike)
+    command = [sys.executable, "-m", "webui", "--fake-engine", "--no-browser", "--data-dir", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (130, "")
 
 
 def test_help_needs_nothing(capsys: pytest.CaptureFixture[str]) -> None:

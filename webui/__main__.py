@@ -5,11 +5,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from webui.core.errors import SetupError, StorageError
-from webui.settings import from_command_line, parser
-
 
 def main(arguments: Sequence[str]) -> int:
+    try:
+        return _start(arguments)
+    except KeyboardInterrupt:  # before the server took over the signal
+        return 130
+
+
+def _start(arguments: Sequence[str]) -> int:
+    """Imports in here: Ctrl+C while they take their second is the person's wish too, and no stack trace."""
+    from webui.core.errors import SetupError, StorageError
+    from webui.settings import from_command_line, parser
+
     if "--help" in arguments or "-h" in arguments:
         parser().print_help()
         return 0
@@ -21,8 +29,6 @@ def main(arguments: Sequence[str]) -> int:
     except (SetupError, StorageError) as error:
         print(f"Gesso cannot start. {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:  # before the server took over the signal
-        return 130
 
 
 def say(line: str) -> None:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path
 from webui.api.schema import CheckpointView, ErrorView, Form, FormView, Health, LinkView, TheLink, TheStudio, Who
 from webui.api.strict import StrictRoute
 from webui.core.errors import NotAllowed
+from webui.core.job import Person
 from webui.core.parts import Capabilities
 from webui.core.request import Frozen
 from webui.door.link import qr_svg
@@ -67,6 +68,6 @@ def end_sessions(link: TheLink, who: Who) -> Ended:
     return Ended(ended=link.people.end_all() if link else 0)
 
 
-def _host_only(who: object) -> None:
-    if not getattr(who, "host", False):
+def _host_only(who: Person) -> None:
+    if not who.host:
         raise NotAllowed("Only the host can do this.")

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
@@ -87,7 +87,7 @@ def pause(body: Pause, studio: TheStudio, who: Who) -> Pause:
 
 
 @router.get("/events", summary="Watch everything", response_class=StreamingResponse)
-async def events(request: Request, studio: TheStudio, who: Who, previews: Previews = False) -> StreamingResponse:
+async def events(studio: TheStudio, who: Who, previews: Previews = False) -> StreamingResponse:
     """Server-sent events: `snapshot` first (and again for a listener that fell behind), then what happens.
 
     That is `changed`, `progress`, `saved`, `finished`, `queue` and `engines`.
