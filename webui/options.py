@@ -20,7 +20,7 @@ OPTIONS = (
     Option("host", "--host", "address to bind to", "ADDRESS", ("--server-name",)),
     Option("port", "--port", "port; without it 7860, or the next free one", "NUMBER"),
     Option("passcode", "--passcode", "passcode of the LAN link; without it one is made and printed", "TEXT"),
-    Option("allow_host", "--allow-host", "more names that the page may be opened under (behind a proxy, and a passcode), split by commas", "NAMES"),
+    Option("allow_host", "--allow-host", "more names to open the page under (behind a proxy, and a passcode), split by commas", "NAMES"),
     Option("browser", "--no-browser", "do not open the browser", value=False),
     Option("browser", "--browser", "open the browser (default)", aliases=("--autolaunch",)),
     Option("theme", "--theme", "colours of the page: system, light or dark", "NAME", choices=("system", "light", "dark")),
