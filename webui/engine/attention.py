@@ -7,7 +7,7 @@ from diffusers.models.attention_processor import Attention
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-TILE = 512  # rows of queries; 256 to 768 are alike on the machines measured
+TILE = 256  # rows of queries: 256 to 768 are alike on a quiet machine, and the small ones keep their lead on a busy one
 LEAST = 128  # keys: below it, as against a prompt's 77, the loop costs more than it saves
 
 
