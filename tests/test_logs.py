@@ -28,9 +28,9 @@ def test_the_file_has_all_of_it_and_the_terminal_a_line(tmp_path: Path) -> None:
     try:
         raise ValueError("inner")
     except ValueError as error:
-        log.warning("It went\nwrong.", exc_info=error)
+        log.warning("It went\n\x1b]0;title\x07wrong.", exc_info=error)
     logging.getLogger("elsewhere").warning("not ours")
-    assert terminal.getvalue() == "Warning: It went wrong.\n"
+    assert terminal.getvalue() == "Warning: It went ]0;title wrong.\n"
     written = path.read_text()
     assert "quiet" in written
     assert "ValueError: inner" in written

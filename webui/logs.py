@@ -1,6 +1,7 @@
 """Logs: everything to a rotating file under the outputs folder; the terminal sees warnings as one line each. Nothing is sent anywhere."""
 
 import logging
+import re
 import sys
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
@@ -14,10 +15,10 @@ OURS = "gesso"  # the name of our handlers, by which a second start in one proce
 
 
 class _OneLine(logging.Formatter):
-    """A record without its stack trace, which is in the file."""
+    """A record without its stack trace, which is in the file, and without what would steer the terminal: it may quote a stranger."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return f"{record.levelname.capitalize()}: {record.getMessage()}".replace("\n", " ")
+        return re.sub(r"[\x00-\x1f\x7f-\x9f]+", " ", f"{record.levelname.capitalize()}: {record.getMessage()}")
 
 
 def start(folder: Path, name: str = "gesso", terminal: TextIO | None = None) -> Path:

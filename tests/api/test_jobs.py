@@ -187,6 +187,16 @@ def test_an_unexpected_error_is_told_without_its_innards(gesso: Gesso, monkeypat
     assert "innards" not in error(answer)["message"]
 
 
+def test_a_path_writes_no_line_of_its_own_into_the_log(
+    gesso: Gesso, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(gesso.studio, "job", lambda name: 1 / 0)
+    with client_of(gesso) as client:
+        assert client.get("/api/jobs/x%0a2026-01-01 ERROR forged").status_code == 500
+    assert "forged" in caplog.text
+    assert not [line for record in caplog.records for line in record.getMessage().splitlines()[1:]]
+
+
 def test_the_queue_has_a_limit(client: TestClient, gesso: Gesso, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("webui.studio.MAX_QUEUED", 1)
     client.post("/api/queue", json={"paused": True})

@@ -53,5 +53,5 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    _log.error("unexpected error in %s %s", request.method, request.url.path, exc_info=error)
+    _log.error("unexpected error in %s %r", request.method, request.url.path[:200], exc_info=error)  # %r: a path may hold line breaks
     return answer(500, "Something went wrong inside Gesso; the log under outputs/logs says what.", None, "Unexpected")
