@@ -9,7 +9,7 @@ from typing import Any
 from webui import __version__
 from webui.core.errors import NotAllowed, TooMany, Unsupported, UserError
 from webui.core.events import BusEvent, Changed, Finished, JobEvent, Progress, QueueChanged
-from webui.core.job import Job, Person, Status
+from webui.core.job import Job, Person
 from webui.core.parts import Capabilities, SamplerInfo, ScheduleInfo
 from webui.core.picture import Picture, PicturePage
 from webui.core.records import ModelRecord
@@ -76,6 +76,7 @@ class Studio:
         return self.library.checkpoints()
 
     def default_checkpoint(self) -> ModelRecord | None:
+        """What a request without a checkpoint gets; None where there is none that can be used."""
         return next((record for record in self.checkpoints() if record.family is not None), None)
 
     def warm(self, checkpoint: str) -> None:
@@ -168,6 +169,7 @@ class Studio:
 
     @property
     def paused(self) -> bool:
+        """Whether no further job is started."""
         return self._jobs.paused
 
     def pause(self, paused: bool, who: Person) -> None:
@@ -196,9 +198,11 @@ class Studio:
     # --- pictures ---
 
     def pictures(self, query: str = "", *, page: int = 1, per_page: int = 60, starred: bool = False, trashed: bool = False) -> PicturePage:
+        """Newest first; see `Gallery.search`."""
         return self.gallery.search(query, page=page, per_page=per_page, starred=starred, trashed=trashed)
 
     def pictures_of(self, job_id: str) -> list[Picture]:
+        """In the job's order, without what was trashed; also of a job that is no longer remembered."""
         return self.gallery.of_job(job_id)
 
     def picture(self, picture_id: str) -> Picture:
@@ -236,6 +240,7 @@ class Studio:
         return self.gallery.rebuild()
 
     def parameters_of(self, picture_id: str) -> Parameters:
+        """The request that makes this picture again. Raises `NotFound`."""
         return self.gallery.parameters(picture_id, self.samplers, self.schedules)
 
     def read_parameters(self, data: bytes) -> Parameters:
@@ -278,6 +283,7 @@ class Studio:
             )
 
     def load_form(self, owner: Person, browser: str) -> dict[str, Any] | None:
+        """What that browser's form held last; None where nothing was kept."""
         rows = self._database.read("SELECT form FROM drafts WHERE owner = ? AND browser = ?", (owner.id, browser))
         return json.loads(rows[0]["form"]) if rows else None
 
@@ -287,7 +293,3 @@ class Studio:
         """Stop the dispatcher and its engines within 2 s; running jobs go back to the queue."""
         self._dispatcher.close()
         self._database.close()
-
-
-def is_active(job: Job) -> bool:
-    return job.status in (Status.QUEUED, Status.RUNNING)

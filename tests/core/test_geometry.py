@@ -28,18 +28,3 @@ def test_snap_is_always_allowed(side: float) -> None:
     assert got % 8 == 0
     if MIN_SIDE <= side <= MAX_SIDE:
         assert abs(got - side) <= 4
-
-
-@given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 1024))
-def test_fitted_is_within_and_keeps_the_aspect(width: int, height: int, longest: int) -> None:
-    fitted = Size(width, height).fitted(longest)
-    assert max(fitted) <= max(longest, 1)
-    assert min(fitted) >= 1
-    assert fitted.width <= width
-    assert fitted.height <= height
-    if min(fitted) > 8:
-        assert abs(fitted.width / fitted.height / (width / height) - 1) < 0.1
-
-
-def test_swapped() -> None:
-    assert Size(3, 2).swapped() == Size(2, 3)

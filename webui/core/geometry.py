@@ -13,14 +13,6 @@ class Size(NamedTuple):
     width: int
     height: int
 
-    def swapped(self) -> "Size":
-        return Size(self.height, self.width)
-
-    def fitted(self, longest: int) -> "Size":
-        """The same aspect within `longest` × `longest`, never enlarged, each side at least 1."""
-        scale = min(1.0, longest / max(self))
-        return Size(max(1, round(self.width * scale)), max(1, round(self.height * scale)))
-
 
 def snap(side: float) -> int:
     """The nearest allowed side: a multiple of 8 within [64, 4096]."""

@@ -93,9 +93,6 @@ class Files:
     def _place(self, path: str, trashed: bool) -> Path:
         return self.outputs / TRASH / path if trashed else self.outputs / path
 
-    def exists(self, path: str, *, trashed: bool) -> bool:
-        return self._place(path, trashed).is_file()
-
     def trash(self, path: str) -> None:
         """Raises `NotFound` when it is gone, `StorageError` when it cannot be moved."""
         self._move(self.locate(path), self._place(path, True))

@@ -37,6 +37,7 @@ class Stars:
             self._write()
 
     def forget(self, pictures: Iterable[Picture]) -> None:
+        """Those that are deleted for good."""
         with self._lock:
             gone = {_key(picture) for picture in pictures} & self._keys
             if gone:
