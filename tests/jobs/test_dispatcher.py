@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.jobs.conftest import ask, keep_picture
-from webui.core.errors import Cancelled, EngineDied, EngineError, LoadFailed, OutOfMemory, StorageError, Unsupported
+from webui.core.errors import Cancelled, EngineDied, EngineError, LoadFailed, OutOfMemory, StorageError, UnknownName, Unsupported
 from webui.core.events import BusEvent, Changed, Finished, Produced, Progress, QueueChanged, Saved, Step
 from webui.core.job import HOST, Job, Status
 from webui.core.picture import Picture
@@ -353,7 +353,12 @@ def test_a_generator_is_closed_when_its_picture_cannot_be_kept(build: Build) -> 
 # --- an engine that fails job after job ---
 
 
-FAULTS = [EngineDied("It died."), LoadFailed("The disk of the checkpoints is gone."), RuntimeError("a driver's own")]
+FAULTS = [
+    EngineDied("It died."),
+    LoadFailed("The checkpoint cannot be read."),
+    UnknownName("checkpoint", "c", ()),  # its disk was taken away
+    RuntimeError("a driver's own"),
+]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
@@ -382,6 +387,12 @@ def test_a_dead_engine_fails_one_job_and_the_others_wait_for_it(build: Build, fa
     rig.dispatcher.wake()
     for job in jobs[1:]:
         assert rig.finished(job).status is Status.DONE
+
+
+def test_jobs_that_can_never_work_do_not_stop_the_queue(build: Build) -> None:
+    rig = build(FakeEngine(fail_at=0, fail_times=3, fault=Unsupported("Ask for less.")))
+    jobs = [rig.add() for _ in range(4)]
+    assert [rig.finished(job).status for job in jobs] == [Status.FAILED] * 3 + [Status.DONE]
 
 
 def test_jobs_that_fail_each_after_a_picture_do_not_stop_the_queue(build: Build) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from PIL.Image import Image
 
 from webui.core.engine import Engine
-from webui.core.errors import Cancelled, EngineDied, EngineError, StorageError, UserError
+from webui.core.errors import Cancelled, EngineDied, EngineError, StorageError, UnknownName, UserError
 from webui.core.events import Changed, EngineEvent, Finished, Loading, Produced, Progress, QueueChanged, Saved, Step
 from webui.core.job import Job, Status
 from webui.core.parts import EngineState
@@ -137,6 +137,8 @@ class Dispatcher:
             self._make(engine, run)
         except Cancelled:
             self._stopped(run)
+        except UnknownName as error:  # it was known when the job was queued: the disk of the checkpoints may be away
+            self._fail(run, str(error))
         except UserError as error:
             self._end(run, Status.FAILED, str(error))
         except EngineError as error:

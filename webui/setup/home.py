@@ -55,7 +55,7 @@ class Want(NamedTuple):
     """What a start asks of the set-up."""
 
     extras: tuple[str, ...] = ()
-    torch: str | None = None  # one of TORCH_CHOICES; None: as last time, or by the hardware
+    torch: str | None = None  # auto, cpu, cuda or rocm; None: as last time, or by the hardware
     afresh: bool = False
 
 
