@@ -495,6 +495,24 @@ def test_emptying_the_trash_deletes_what_is_in_it_alone(gallery: Gallery, output
         gallery.restore([saved[0].id])
 
 
+def test_a_trash_that_cannot_be_emptied_whole_forgets_what_is_gone(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = [gallery.save(job(), n, picture(n), n, {}) for n in range(3)]
+    gallery.trash([one.id for one in saved])
+    real = Path.unlink
+
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        if self.name.startswith("00002"):
+            raise PermissionError(13, "Permission denied")
+        real(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    with pytest.raises(StorageError, match="write permission"):
+        gallery.empty_trash()
+    assert [one.id for one in gallery.search("", trashed=True).pictures] == [saved[2].id, saved[1].id]
+    monkeypatch.undo()
+    assert gallery.empty_trash() == 2
+
+
 # --- thumbnails and downloads ---
 
 

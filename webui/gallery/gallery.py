@@ -171,12 +171,15 @@ class Gallery:
 
     def empty_trash(self) -> int:
         """Delete what is in the trash, for good; returns how many pictures that were. Raises `StorageError`."""
-        gone = self._index.trashed()
-        for picture in gone:
-            self._files.delete(picture.path, trashed=True)
-            self._thumbnails.forget(picture.id)
-        self._index.remove(picture.path for picture in gone)
-        self._stars.forget(gone)
+        gone: list[Picture] = []
+        try:
+            for picture in self._index.trashed():
+                self._files.delete(picture.path, trashed=True)
+                gone.append(picture)
+                self._thumbnails.forget(picture.id)
+        finally:
+            self._index.remove(picture.path for picture in gone)
+            self._stars.forget(gone)
         return len(gone)
 
     # --- how a picture was made ---
