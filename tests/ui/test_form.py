@@ -64,6 +64,7 @@ def test_a_kept_seed_must_be_a_number(text: str | None) -> None:
     [
         ("sampling.steps", 999, "Steps can be 1 to 150, not 999."),
         ("width", 32, "The width can be 64 to 4096 px, not 32."),
+        ("width", 1_000_000, "The width can be 64 to 4096 px, not 1000000."),
         ("height", 100, "The height must be a multiple of 8 px; 96 is the nearest."),
         ("count", 0, "Pictures can be 1 to 100, not 0."),
         ("sampling.guidance", 0.5, "Guidance can be 1 to 30, not 0.5."),
@@ -73,6 +74,19 @@ def test_a_number_out_of_range_gets_a_sentence(field: str, value: float, sentenc
     with pytest.raises(UserError) as raised:
         form.draft({field: value})
     assert (str(raised.value), raised.value.field) == (sentence, field)
+
+
+@pytest.mark.parametrize("text", ["abc", "-2", "4294967296", "9" * 5000, ""])
+def test_a_seed_that_is_none_gets_a_sentence(text: str) -> None:
+    with pytest.raises(UserError, match="whole number from 0 to 4 294 967 295") as raised:
+        form.draft({"seed_fixed": True, "sampling.seed": text})
+    assert raised.value.field == "sampling.seed"
+
+
+def test_a_prompt_that_is_too_long_gets_a_sentence() -> None:
+    with pytest.raises(UserError) as raised:
+        form.draft({"prompt": "a" * 30_000})
+    assert (str(raised.value), raised.value.field) == ("The prompt can have 20 000 characters; this one has 30 000.", "prompt")
 
 
 @pytest.mark.parametrize("field", form.NUMBERS)

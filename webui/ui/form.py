@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 from webui.core.errors import UserError
 from webui.core.geometry import SIDE_MULTIPLE, Size, size_for_aspect, snap
-from webui.core.records import ModelRecord
-from webui.core.request import GenerationRequest, RequestDraft, Sampling
+from webui.core.records import CheckpointDefaults, ModelRecord
+from webui.core.request import MAX_PROMPT, MAX_SEED, GenerationRequest, RequestDraft, Sampling
 
 REQUEST_FIELDS: Mapping[str, str] = {  # field of the request → A1111's element id
     "checkpoint": "setting_sd_model_checkpoint",
@@ -52,6 +52,9 @@ NUMBERS: Mapping[str, str] = {  # number fields of the form, and how a sentence 
 }
 
 
+TEXTS: Mapping[str, str] = {"prompt": "The prompt", "negative_prompt": "The negative prompt"}
+
+
 class Limits(NamedTuple):
     """Lowest and highest value of a request field, as its type says."""
 
@@ -72,6 +75,8 @@ def draft(values: Mapping[str, Any]) -> RequestDraft:
     """What the form asks for. An open lock leaves the seed to be drawn. Raises `UserError` naming the field at fault."""
     for name in NUMBERS:
         _check(name, values.get(name))
+    for name, called in TEXTS.items():
+        _check_length(name, called, values.get(name) or "")
     flat: dict[str, Any] = {name: values[name] for name in REQUEST_FIELDS if values.get(name) not in (None, "")}
     flat["prompt"] = values.get("prompt") or ""
     flat["negative_prompt"] = values.get("negative_prompt") or ""
@@ -92,9 +97,14 @@ def _check(field: str, value: Any) -> None:
     low, high = limits(field)
     unit = " px" if field in ("width", "height") else ""
     if not low <= value <= high:
-        raise UserError(f"{NUMBERS[field]} can be {low:g} to {high:g}{unit}, not {value:g}.", field=field)
+        raise UserError(f"{NUMBERS[field]} can be {low:g} to {high:g}{unit}, not {value:.15g}.", field=field)
     if unit and value % SIDE_MULTIPLE:
         raise UserError(f"{NUMBERS[field]} must be a multiple of {SIDE_MULTIPLE} px; {snap(value)} is the nearest.", field=field)
+
+
+def _check_length(field: str, called: str, text: str) -> None:
+    if len(text) > MAX_PROMPT:
+        raise UserError(f"{called} can have {_grouped(MAX_PROMPT)} characters; this one has {_grouped(len(text))}.", field=field)
 
 
 def _whole(value: Any) -> Any:
@@ -105,7 +115,7 @@ def _whole(value: Any) -> Any:
 def seed_of(text: object) -> int:
     """The number in a seed field, which may be grouped by spaces. Raises `UserError`."""
     digits = "".join(str("" if text is None else text).split())
-    if not digits.isascii() or not digits.isdigit():
+    if not digits.isascii() or not digits.isdigit() or len(digits) > 20 or int(digits) > MAX_SEED:
         raise UserError(
             "A fixed seed must be a whole number from 0 to 4 294 967 295. Unlock it to get a new one each time.", field="sampling.seed"
         )
@@ -114,7 +124,11 @@ def seed_of(text: object) -> int:
 
 def shown_seed(seed: int) -> str:
     """2918447013 → "2 918 447 013", with thin non-breaking groups as people read them."""
-    return f"{seed:,}".replace(",", " ")
+    return _grouped(seed)
+
+
+def _grouped(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
 
 
 def values(asked: RequestDraft) -> dict[str, Any]:
@@ -129,9 +143,9 @@ def values(asked: RequestDraft) -> dict[str, Any]:
     return found
 
 
-def defaults(record: ModelRecord) -> dict[str, Any]:
-    """What a checkpoint wants of the fields that follow it."""
-    wanted = record.defaults.model_dump()
+def defaults(record: ModelRecord | None) -> dict[str, Any]:
+    """What a checkpoint wants of the fields that follow it; without one, what a family's would."""
+    wanted = (record.defaults if record else CheckpointDefaults()).model_dump()
     return {name: wanted[name.rpartition(".")[2]] for name in FOLLOWING}
 
 
@@ -171,4 +185,5 @@ def shape_of(width: float, height: float, record: ModelRecord | None) -> str:
 
 def native_size(record: ModelRecord | None) -> Size:
     """What a checkpoint was made for."""
-    return Size(record.defaults.width, record.defaults.height) if record else Size(512, 512)
+    wanted = record.defaults if record else CheckpointDefaults()
+    return Size(wanted.width, wanted.height)

@@ -98,9 +98,9 @@ function drawEngine() {
   chip.hidden = !engine;
   if (!engine) return;
   const gigabytes = (count) => (count / 2 ** 30).toFixed(1);
-  const memory = engine.memory_total ? `${gigabytes(engine.memory_used)} of ${gigabytes(engine.memory_total)} GB` : WORDS[engine.status];
   const calm = engine.status === "idle" || engine.status === "busy";
-  chip.querySelector(".chip-text").textContent = calm ? memory : engine.message || WORDS[engine.status];
+  const memory = calm && engine.memory_total ? `${gigabytes(engine.memory_used)} of ${gigabytes(engine.memory_total)} GB` : null;
+  chip.querySelector(".chip-text").textContent = memory ?? WORDS[engine.status]; // a word: why an engine died is a sentence, and the bar has no room for one
   chip.querySelector(".dot").className = `dot ${{ busy: "busy", starting: "wait", restarting: "wait", stopped: "off" }[engine.status] ?? ""}`;
   chip.title = [engine.label, WORDS[engine.status], engine.message, engine.loaded.length ? `In memory: ${engine.loaded.join(", ")}` : ""].filter(Boolean).join(" · ");
 }
@@ -110,7 +110,9 @@ export const checkpoint = () => state.checkpoints.find((record) => record.id ===
 function drawCheckpoint() {
   const record = checkpoint();
   const place = document.querySelector("#setting_sd_model_checkpoint .secondary-wrap");
-  if (place) place.dataset.meta = record ? `${record.family} · ${bytes(record.bytes)}` : "";
+  if (!place) return;
+  place.dataset.meta = record ? `${record.family} · ${bytes(record.bytes)}` : "";
+  place.querySelector("input").placeholder = record ? "" : "no checkpoint";
 }
 
 function drawPeople() {

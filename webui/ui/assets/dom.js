@@ -1,12 +1,11 @@
 // Making and finding elements; nothing here knows what the page is about.
 
-/** An element. Properties beginning with "on" are listeners, `html` is trusted markup of ours, everything else an attribute. */
+/** An element. Properties beginning with "on" are listeners, everything else an attribute; text stays text. */
 export function h(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (value === undefined || value === null || value === false) continue;
     if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name === "html") element.innerHTML = value;
     else if (name === "style" && typeof value === "object") for (const [key, text] of Object.entries(value)) element.style.setProperty(key, text);
     else element.setAttribute(name, value === true ? "" : value);
   }

@@ -2,7 +2,7 @@
 
 import { h } from "./dom.js";
 import { open } from "./chips.js";
-import { ask } from "./net.js";
+import { ask, Trouble } from "./net.js";
 import { tried } from "./panels.js";
 import { fill, reuse } from "./pictures.js";
 import { state } from "./state.js";
@@ -52,6 +52,7 @@ export function start() {
 
 function read(file) {
   return tried(async () => {
+    if (!file.size) throw new Trouble("This file is empty.");
     const { draft, notes } = await ask("POST", "parameters", file);
     open("txt2img");
     fill(draft, notes, null, `Settings taken from ${file.name || "what was pasted"}.`);

@@ -96,6 +96,7 @@ export async function start() {
   enhanceDials();
   enhancePrompt();
   enhanceStepper();
+  settleNumbers();
   enhanceSeed();
   enhanceButtons();
   const swap = byId("txt2img_res_switch_btn");
@@ -106,6 +107,11 @@ export async function start() {
     const open = byId("advanced_drawer").classList.toggle("open");
     byId("advanced_head").setAttribute("aria-expanded", String(open));
   });
+  addEventListener("keydown", (event) => { // the list scrolls, so Tab would go into it; and Gradio opens it again where it hears of the key
+    if (event.key !== "Tab" || !event.target.matches?.("[role=combobox]")) return;
+    event.stopPropagation();
+    event.target.closest(".block").querySelector(".option-list")?.setAttribute("tabindex", "-1");
+  }, true);
   for (const radio of document.querySelectorAll("#txt2img_shape input")) radio.addEventListener("keydown", shapeKeys);
   on("fill", apply);
   on("queued", ({ job }) => expect(job));
@@ -223,6 +229,19 @@ function enhanceStepper() {
   field.addEventListener("wheel", (event) => { if (document.activeElement === field) turn(event.deltaY < 0 ? 1 : -1)(event); }, { passive: false });
 }
 
+/** A field that was left empty gets back what the checkpoint wants, and a fraction of a picture or a step becomes a whole one. */
+function settleNumbers() {
+  for (const [name, id] of Object.entries(ELEMENTS)) {
+    const field = byId(id).querySelector('input[type="number"]');
+    field?.addEventListener("change", () => {
+      const [width, height] = checkpoint()?.native ?? [];
+      const own = { width, height, count: 1, ...checkpoint()?.defaults }[name];
+      if (field.value === "" && own !== undefined) typeInto(field, own);
+      else if (Number(field.step) >= 1 && !Number.isInteger(Number(field.value))) typeInto(field, Math.round(Number(field.value)));
+    });
+  }
+}
+
 const seedField = () => document.querySelector("#txt2img_seed input");
 const fixedBox = () => document.querySelector("#txt2img_seed_fixed input");
 
@@ -252,7 +271,7 @@ function quietSeed(seed) {
 
 function enhanceSeed() {
   seedField().inputMode = "numeric";
-  seedField().addEventListener("input", () => { if (!quiet) fix(Boolean(seedField().value.trim())); });
+  seedField().addEventListener("input", () => { if (!quiet) fix(!["", "-", "-1"].includes(seedField().value.trim())); }); // -1 is A1111's word for a new one
   byId("seed_dice").addEventListener("click", () => {
     fix(false);
     quiet = true;
@@ -279,6 +298,7 @@ function promptField() {
 }
 
 let foldAgain = null; // at another width other words fit into the row
+let foldedAt = 0; // px; only another width folds them anew, for a button that is drawn again loses the focus
 
 function drawWords() {
   const record = checkpoint();
@@ -293,7 +313,11 @@ function drawWords() {
     field.focus({ preventScroll: true });
   };
   place.classList.remove("open");
-  foldAgain ??= new ResizeObserver(later(() => { if (!place.classList.contains("open")) drawWords(); }, 60));
+  foldAgain ??= new ResizeObserver(later(() => {
+    if (place.clientWidth === foldedAt || place.classList.contains("open")) return;
+    drawWords();
+  }, 60));
+  foldedAt = place.clientWidth;
   if (!place.dataset.watched) foldAgain.observe(place.parentElement.closest(".block"));
   place.dataset.watched = "1";
   place.replaceChildren(...words.map((word) => h("button", { type: "button", onclick: add(word) }, word)));
@@ -306,7 +330,7 @@ function drawWords() {
     place.after(note);
   }
   note.hidden = !record?.starter;
-  note.textContent = "Starter checkpoint. Full ones: models/checkpoints";
+  note.textContent = "Knows landscapes only. Others: models/checkpoints";
   note.title = "The starter knows landscapes only. Put a full Stable Diffusion checkpoint into the folder models/checkpoints and reload the page.";
 }
 
@@ -331,8 +355,9 @@ function drawEmpty() {
   const place = byId("stage_empty");
   const record = checkpoint();
   if (!record) {
-    place.replaceChildren(h("h2", {}, "There is no checkpoint yet"), h("p", {}, "Put a Stable Diffusion checkpoint into models/checkpoints and reload this page."),
-      ...(state.unusable ?? []).slice(0, 5).map((file) => h("p", {}, `“${file.label}” cannot be used: ${file.problem}`)));
+    place.replaceChildren(h("h2", {}, "There is no checkpoint yet"), h("p", {}, "Put a Stable Diffusion checkpoint into models/checkpoints, then let Gesso look again."),
+      ...(state.unusable ?? []).slice(0, 5).map((file) => h("p", {}, `“${file.label}” cannot be used: ${file.problem}`)),
+      h("button", { type: "button", class: "btn", id: "look_again", onclick: () => location.reload() }, icon("rotate"), "Look again"));
     return;
   }
   const suggestions = record.suggestions.slice(0, 3);

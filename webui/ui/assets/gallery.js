@@ -317,6 +317,7 @@ function look(place, picture) {
       acts);
     image.addEventListener("contextmenu", (event) => contextMenu(event, lightbox.picture));
     byId("tab_gallery").append(box);
+    byId("gesso_gallery").inert = true; // what lies behind it is no stop for Tab
     lightbox = { box, image, acts, picture: null, place: 0, from: document.activeElement };
     box.focus();
   }
@@ -358,6 +359,7 @@ function closeLightbox() {
   if (!lightbox) return false;
   const { box, from, place } = lightbox;
   box.remove();
+  byId("gesso_gallery").inert = false;
   lightbox = null;
   (cells.get(place)?.querySelector(".cell-open") ?? from)?.focus?.({ preventScroll: true });
   return true;

@@ -74,8 +74,8 @@ export function menu(rows, { anchor = null, at = null } = {}) {
 
 const drawers = new Map();
 
-/** A drawer at the right side; the same id again closes it. Returns its body, or null when it closed. */
-export function drawer(id, title, { toggle = true, onclose = null } = {}) {
+/** A drawer at the right side; the same id again closes it. `focus` takes the keyboard into it. Returns its body, or null when it closed. */
+export function drawer(id, title, { toggle = true, focus = false, onclose = null } = {}) {
   const open = drawers.get(id);
   if (open) {
     if (toggle) {
@@ -86,17 +86,21 @@ export function drawer(id, title, { toggle = true, onclose = null } = {}) {
   }
   for (const other of [...drawers.values()]) other.close();
   const body = h("div", { class: "side-body" });
+  const from = document.activeElement;
   const close = () => {
+    const held = box.contains(document.activeElement);
     box.remove();
+    if (held && from?.isConnected) from.focus({ preventScroll: true });
     drawers.delete(id);
     onclose?.();
   };
-  const box = h("aside", { class: "side", id, role: "dialog", "aria-label": title },
+  const box = h("aside", { class: "side", id, role: "dialog", "aria-label": title, tabindex: "-1" },
     h("header", {}, h("h2", {}, title), h("span", { class: "grow" }),
       h("button", { type: "button", class: "btn quiet icon-btn", "aria-label": "Close", onclick: close }, icon("x"))),
     body);
   document.body.append(box);
   drawers.set(id, { close, body });
+  if (focus) box.focus({ preventScroll: true });
   return body;
 }
 

@@ -13,10 +13,17 @@ export function start() {
   on("queue snapshot finished linked", draw);
   on("progress", drawProgress);
   on("cancel", cancelCurrent);
+  addEventListener("pointerdown", (event) => { pressed = Boolean(event.target.closest?.("#queue_panel button")); }, true);
+  for (const end of ["pointerup", "pointercancel"]) {
+    addEventListener(end, () => {
+      if (!pressed) return;
+      setTimeout(() => { pressed = false; draw(); }); // after the click
+    }, true);
+  }
 }
 
 function toggle() {
-  const body = drawer("queue_panel", "Queue", { onclose: () => byId("chip_queue").setAttribute("aria-expanded", "false") });
+  const body = drawer("queue_panel", "Queue", { focus: true, onclose: () => byId("chip_queue").setAttribute("aria-expanded", "false") });
   byId("chip_queue").setAttribute("aria-expanded", String(Boolean(body)));
   if (!body) return;
   if (!state.ended.length) {
@@ -49,6 +56,7 @@ export function cancel(job) {
 }
 
 const rows = new Map();
+let pressed = false; // between the press of a button and its click: drawn anew, it would never be clicked
 
 function draw() {
   const body = drawerBody("queue_panel");
@@ -58,7 +66,8 @@ function draw() {
   }
   const jobs = active();
   const held = body.querySelector(".queue-list");
-  if (held?.dataset.dragging) return;
+  if (held?.dataset.dragging || pressed) return;
+  const focused = place(body);
   rows.clear();
   const list = h("ol", { class: "queue-list" }, jobs.slice(0, MOST).map(row));
   body.replaceChildren(
@@ -69,6 +78,21 @@ function draw() {
     jobs.length ? list : h("p", { class: "muted" }, "Nothing waits. Press Generate as often as you like; every job finds its place here."),
     jobs.length > MOST ? h("p", { class: "muted" }, `… and ${jobs.length - MOST} more.`) : "",
     ...past());
+  focused?.()?.focus({ preventScroll: true });
+}
+
+/** What finds the button that has the focus now once the rows are drawn anew, or the nearest one that can take it. */
+function place(body) {
+  const button = body.contains(document.activeElement) ? document.activeElement : null;
+  if (!button) return null;
+  const job = button.closest("[data-job]")?.dataset.job;
+  const at = [...body.querySelectorAll(".queue-row")].indexOf(button.closest(".queue-row"));
+  const name = button.getAttribute("aria-label");
+  return () => {
+    if (button.id) return byId(button.id);
+    const row = body.querySelector(`[data-job="${CSS.escape(job ?? "")}"]`) ?? body.querySelectorAll(".queue-row")[at];
+    return row?.querySelector(`[aria-label="${name}"]:not(:disabled)`) ?? row?.querySelector("button:not(:disabled)") ?? body.querySelector("button");
+  };
 }
 
 function row(job, at, all) {

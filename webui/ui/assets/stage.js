@@ -2,7 +2,7 @@
 
 import { byId, clock, h, icon, later } from "./dom.js";
 import { ask, fileOf, thumbnailOf } from "./net.js";
-import { toast, tried, menu } from "./panels.js";
+import { tried, menu } from "./panels.js";
 import { contextMenu, details, download, followDetails, reuseRows, star, trash, vary } from "./pictures.js";
 import { active, currentJob, emit, isMine, myActive, on, show, shownPicture, state } from "./state.js";
 
@@ -33,7 +33,7 @@ export function start() {
   on("progress", drawTile);
   on("finished", ended);
   on("snapshot", () => { if (!state.recent.length) loadRecent(); });
-  on("pending", draw);
+  on("pending linked", draw);
   draw();
 }
 
@@ -140,7 +140,7 @@ function blank(job) {
 function drawHud(job) {
   const running = job ?? currentJob();
   const progress = running && state.progress.get(running.id);
-  const text = job || state.pending ? jobLine(job, job && state.progress.get(job.id)) : pictureLine();
+  const text = state.linked === false ? "Gesso does not answer; reconnecting …" : job || state.pending ? jobLine(job, job && state.progress.get(job.id)) : pictureLine();
   hud.textContent = text;
   hud.hidden = !text;
   const done = running ? (running.status === "running" ? whole(running, progress) : 0) : 0;
@@ -282,6 +282,7 @@ function drawStrip() {
     if (strip.children[at] !== tile) strip.insertBefore(tile, strip.children[at] ?? null);
     tile.classList.toggle("sel", name === shown);
     tile.setAttribute("aria-selected", String(name === shown));
+    tile.tabIndex = name === shown || (at === 0 && !names.has(shown)) ? 0 : -1; // one stop for Tab; the arrows walk on
     if (picture) tile.querySelector(".badge").toggleAttribute("hidden", !picture.starred);
   });
   strip.querySelector(".strip-empty")?.remove();
@@ -346,9 +347,10 @@ export function step(by) {
   const tile = strip.querySelector(".tile.sel");
   const others = [...strip.querySelectorAll(".tile")];
   const next = others[others.indexOf(tile) + by];
-  next?.click();
+  if (!next) return;
+  if (strip.contains(document.activeElement)) next.focus();
+  next.click();
 }
 
 on("refused", () => draw());
 on("queued", ({ job }) => { if (state.following && state.jobs.has(job)) show({ kind: "live", job: currentJob()?.id ?? job }, { follow: true }); });
-export const say = toast;

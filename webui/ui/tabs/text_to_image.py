@@ -59,8 +59,7 @@ class TextToImage:
         fallback = self.studio.default_checkpoint()
         record = self._record(kept.get("checkpoint")) or fallback
         values: dict[str, Any] = {"checkpoint": record.id if record else None, "applied": record.id if record else None}
-        if record is not None:
-            values |= form.defaults(record)
+        values |= form.defaults(record)
         values |= self._sound(kept)
         values["shape"] = (
             kept.get("shape")

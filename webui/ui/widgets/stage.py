@@ -12,7 +12,7 @@ def markup(gallery_id: str) -> str:
       <img id="stage_picture" alt="" draggable="true">
     </div>
     <div class="empty" id="stage_empty" hidden></div>
-    <div class="hud" id="stage_hud" role="status" aria-live="polite" hidden></div>
+    <div class="hud" id="stage_hud" role="status" aria-live="off" hidden></div>
     <div class="trouble" id="stage_trouble" role="alert" hidden></div>
     <div class="hairline" id="stage_progress" role="progressbar" aria-label="Progress" aria-valuemin="0" aria-valuemax="100" hidden>
       <i></i>
@@ -32,6 +32,6 @@ def markup(gallery_id: str) -> str:
     {icon_button("maximize", "Full stage", "act_full", "Full stage (F)")}
     {icon_button("trash", "Delete", "act_delete", "Delete; can be undone")}
   </div>
-  <div class="strip" id="{gallery_id}" role="listbox" aria-label="Pictures made" aria-orientation="horizontal" tabindex="0"></div>
+  <div class="strip" id="{gallery_id}" role="listbox" aria-label="Pictures made" aria-orientation="horizontal" tabindex="-1"></div>
 </section>
 """
