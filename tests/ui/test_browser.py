@@ -255,6 +255,52 @@ def test_keys(open_page: Opened) -> None:
     assert page.is_visible("#txt2img_prompt")
 
 
+def test_the_keyboard_leaves_a_list_and_stays_in_the_queue(open_page: Opened) -> None:
+    page = open_page()
+    page.focus("#txt2img_sampling input")
+    page.wait_for_selector("#txt2img_sampling .options")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('.block').id") == "txt2img_scheduler"
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "advanced_head"
+    page.wait_for_function("!document.querySelector('.options')")
+    generate(page, "hills", steps=LONG)
+    page.click("#txt2img_generate")
+    page.wait_for_selector("#chip_queue b:has-text('2')")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("q")
+    waiting = page.locator("#queue_panel .queue-row").nth(1).get_by_label("Cancel this job")
+    waiting.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#chip_queue b:has-text('1')")
+    assert page.evaluate("Boolean(document.activeElement.closest('#queue_panel'))")
+    page.click("#queue_cancel_all")
+    page.wait_for_function("document.querySelector('#chip_queue')?.innerText === 'queue empty'")
+
+
+def test_numbers_left_empty_or_broken_settle_when_the_hand_leaves(open_page: Opened) -> None:
+    page = open_page()
+    for name, typed, settled in (("txt2img_steps", "", "8"), ("txt2img_steps", "3.7", "4"), ("txt2img_batch_count", "", "1")):
+        field(page, name).fill(typed)
+        field(page, name).blur()
+        page.wait_for_function("([id, value]) => document.querySelector(`#${id} input`).value === value", arg=[name, settled])
+    field(page, "txt2img_seed").fill("-1")
+    assert page.inner_text("#txt2img_seed .note") == "new each time", "as A1111 has it"
+
+
+def test_an_engine_that_died_does_not_fill_the_top_bar(open_page: Opened) -> None:
+    page = open_page()
+    page.evaluate(
+        """async () => {
+            const address = document.querySelector("script[src$='main.js']").src.replace("main.js", "state.js");
+            const { heard, state } = await import(address);
+            heard("engines", { engines: [{ ...state.engines[0], status: "restarting", message: "It was ended by SIGKILL. ".repeat(9) }] });
+        }"""
+    )
+    assert page.inner_text("#chip_engine") == "restarting"
+    assert "SIGKILL" in page.get_attribute("#chip_engine", "title")
+
+
 def test_another_checkpoint_brings_its_own_values_and_takes_them_back(open_page: Opened) -> None:
     page = open_page()
     field(page, "txt2img_cfg_scale").fill("9")
@@ -373,7 +419,7 @@ def test_the_page_is_light(open_page: Opened) -> None:
 
 def test_the_server_dies_and_comes_back_while_the_page_is_open(open_page: Opened, server: Server) -> None:
     page = open_page(quiet=False)
-    generate(page, "islands", steps=LONG)
+    generate(page, "islands", steps="60")
     page.wait_for_selector("#stage_picture[data-kind=preview]")
     server.stop(9)
     page.wait_for_function("document.querySelector('#chip_queue')?.innerText.startsWith('reconnecting')")

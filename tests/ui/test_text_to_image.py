@@ -1,6 +1,7 @@
 """The tab's handlers, on the whole program without a browser."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -50,6 +51,14 @@ def test_a_new_browser_gets_the_checkpoints_own_values(tab: TextToImage) -> None
     assert (found["checkpoint"], found["width"], found["sampling.steps"], found["shape"]) == ("alpha", 256, 8, "1:1")
     assert [record["id"] for record in found["answer"]["checkpoints"]] == ["alpha", "beta"]
     assert found["answer"]["person"]["host"] is True
+
+
+def test_without_a_checkpoint_the_form_shows_values_that_a_hand_could_set(tab: TextToImage, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "models" / "checkpoints")
+    (tmp_path / "models" / "checkpoints").mkdir()
+    found = plain(tab.restore(request()))
+    assert (found["checkpoint"], found["width"], found["sampling.steps"], found["shape"]) == (None, 512, 20, "1:1")
+    assert found["answer"]["checkpoints"] == []
 
 
 def test_a_browser_finds_its_form_again_without_what_is_no_longer_allowed(tab: TextToImage, gesso: Gesso) -> None:
