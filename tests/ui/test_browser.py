@@ -39,6 +39,12 @@ def picture_shown(page: Any) -> str:
     return found.group(1)
 
 
+def told(page: Any, event: str) -> None:
+    """As if the stream had told it: `event` calls `heard`, and may look at `state`."""
+    state = """import(document.querySelector("script[src$='main.js']").src.replace("main.js", "state.js"))"""
+    page.evaluate(f"async () => {{ const {{ heard, state }} = await {state}; {event}; }}")
+
+
 def test_from_the_prompt_to_the_gallery(open_page: Opened) -> None:
     page = open_page()
     assert field(page, "txt2img_steps").input_value() == "8", "the checkpoint's own"
@@ -141,13 +147,7 @@ def test_a_job_that_failed_says_why_and_can_be_tried_again(open_page: Opened) ->
     page = open_page()
     generate(page, "rolling hills")
     picture_shown(page)
-    page.evaluate(
-        """async () => {
-            const address = document.querySelector("script[src$='main.js']").src.replace("main.js", "state.js");
-            const { heard, state } = await import(address);
-            heard("finished", { job: { ...state.ended[0], status: "failed", error: "The graphics card ran out of memory." } });
-        }"""
-    )
+    told(page, """heard("finished", { job: { ...state.ended[0], status: "failed", error: "The graphics card ran out of memory." } })""")
     assert "The graphics card ran out of memory." in page.inner_text("#stage_trouble")
     before = page.locator("#txt2img_gallery [data-picture]").count()
     page.click("#stage_trouble button:has-text('Try again')")
@@ -290,13 +290,7 @@ def test_numbers_left_empty_or_broken_settle_when_the_hand_leaves(open_page: Ope
 
 def test_an_engine_that_died_does_not_fill_the_top_bar(open_page: Opened) -> None:
     page = open_page()
-    page.evaluate(
-        """async () => {
-            const address = document.querySelector("script[src$='main.js']").src.replace("main.js", "state.js");
-            const { heard, state } = await import(address);
-            heard("engines", { engines: [{ ...state.engines[0], status: "restarting", message: "It was ended by SIGKILL. ".repeat(9) }] });
-        }"""
-    )
+    told(page, """heard("engines", { engines: [{ ...state.engines[0], status: "restarting", message: "Ended by SIGKILL. ".repeat(9) }] })""")
     assert page.inner_text("#chip_engine") == "restarting"
     assert "SIGKILL" in page.get_attribute("#chip_engine", "title")
 
