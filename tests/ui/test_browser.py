@@ -290,7 +290,9 @@ def test_numbers_left_empty_or_broken_settle_when_the_hand_leaves(open_page: Ope
 
 def test_an_engine_that_died_does_not_fill_the_top_bar(open_page: Opened) -> None:
     page = open_page()
-    told(page, """heard("engines", { engines: [{ ...state.engines[0], status: "restarting", message: "Ended by SIGKILL. ".repeat(9) }] })""")
+    told(
+        page, """heard("engines", { engines: [{ ...state.engines[0], status: "restarting", message: "Ended by SIGKILL. ".repeat(9) }] })"""
+    )
     assert page.inner_text("#chip_engine") == "restarting"
     assert "SIGKILL" in page.get_attribute("#chip_engine", "title")
 
