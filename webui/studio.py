@@ -172,6 +172,11 @@ class Studio:
         """Whether no further job is started."""
         return self._jobs.paused
 
+    @property
+    def paused_because(self) -> str:
+        """Why the program itself paused the queue, a sentence; empty when a person did, and when it runs."""
+        return self._jobs.paused_because
+
     def pause(self, paused: bool, who: Person) -> None:
         """Let the running jobs finish and start no other; the host only. Kept over a restart."""
         if not who.host:

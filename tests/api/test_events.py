@@ -91,7 +91,7 @@ def test_everything_begins_with_a_snapshot_and_goes_on(served: str) -> None:
     with httpx.Client(base_url=served, timeout=30) as client, client.stream("GET", "/api/events") as stream:
         lines = stream.iter_lines()
         snapshot = until(lines, "snapshot")[-1][2]
-        assert set(snapshot) == {"jobs", "progress", "paused", "engines", "you"}
+        assert set(snapshot) == {"jobs", "progress", "paused", "paused_because", "engines", "you"}
         assert snapshot["you"]["host"] is True
         job_id = httpx.post(f"{served}/api/jobs", json=SMALL).json()["id"]
         told = until(lines, "finished")

@@ -115,7 +115,7 @@ def test_prompts_of_any_language_come_back_as_they_were(client: TestClient) -> N
 
 
 def test_a_waiting_job_is_moved_and_cancelled(client: TestClient) -> None:
-    assert client.post("/api/queue", json={"paused": True}).json() == {"paused": True}
+    assert client.post("/api/queue", json={"paused": True}).json() == {"paused": True, "paused_because": ""}
     first, second, third = (client.post("/api/jobs", json={"prompt": name}).json()["id"] for name in "abc")
     assert client.get(f"/api/jobs/{third}").json()["position"] == 2
     client.post(f"/api/jobs/{third}/move", json={"before": first}).raise_for_status()
@@ -125,7 +125,7 @@ def test_a_waiting_job_is_moved_and_cancelled(client: TestClient) -> None:
     again = client.delete(f"/api/jobs/{first}")
     assert (again.status_code, error(again)["kind"]) == (409, "Conflict")
     assert len(client.post("/api/jobs/cancel").json()["jobs"]) == 2
-    assert client.get("/api/jobs", params={"active": True}).json() == {"jobs": [], "paused": True}
+    assert client.get("/api/jobs", params={"active": True}).json() == {"jobs": [], "paused": True, "paused_because": ""}
 
 
 @pytest.mark.parametrize(

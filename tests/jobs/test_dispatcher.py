@@ -415,6 +415,7 @@ def test_a_full_disk_pauses_the_queue_and_loses_nothing(build: Build) -> None:
     assert told.message == "The queue is paused. The disk is full: the picture needs 2 MB. Free some space. Press Resume to go on."
     rig.until(lambda event: isinstance(event, Changed) and event.job.status is Status.QUEUED)
     assert rig.store.paused
+    assert told.because == rig.store.paused_because == "The disk is full: the picture needs 2 MB. Free some space."
     assert [(each.id, each.attempts) for each in rig.store.list(active=True)] == [(job.id, 0), (other.id, 0)]
     rig.store.pause(False)
     rig.dispatcher.wake()

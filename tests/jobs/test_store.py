@@ -217,6 +217,15 @@ def test_pause_is_kept_over_a_restart(store: JobStore, database: Database) -> No
     assert take(again).request.prompt == "a"
 
 
+def test_the_reason_of_a_pause_is_kept_until_the_queue_goes_on(store: JobStore, database: Database) -> None:
+    store.pause(True, "The disk is full.")
+    assert JobStore(database).paused_because == "The disk is full."
+    store.pause(False)
+    assert store.paused_because == ""
+    store.pause(True)
+    assert JobStore(database).paused_because == ""
+
+
 def test_a_pause_that_cannot_be_written_stops_the_queue_all_the_same(store: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
     add(store, "a")
 

@@ -7,7 +7,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import StreamingResponse
 
 from webui.api import streams
-from webui.api.schema import ErrorView, JobList, JobView, Move, Pause, TheStudio, Who
+from webui.api.schema import ErrorView, JobList, JobView, Move, Pause, QueueView, TheStudio, Who
 from webui.api.strict import StrictRoute
 from webui.core.job import Job
 from webui.core.request import RequestDraft
@@ -47,13 +47,14 @@ def jobs(
     offset: Annotated[int, Query(ge=0, le=10**9)] = 0,
 ) -> JobList:
     """Newest first, unless only active ones are asked for."""
-    return JobList(jobs=tuple(studio.jobs(active=active, limit=limit, offset=offset)), paused=studio.paused)
+    found = tuple(studio.jobs(active=active, limit=limit, offset=offset))
+    return JobList(jobs=found, paused=studio.paused, paused_because=studio.paused_because)
 
 
 @router.post("/jobs/cancel", summary="Cancel all jobs")
 def cancel_all(studio: TheStudio, who: Who) -> JobList:
     """The host cancels everyone's, a collaborator their own."""
-    return JobList(jobs=tuple(studio.cancel_all(who)), paused=studio.paused)
+    return JobList(jobs=tuple(studio.cancel_all(who)), paused=studio.paused, paused_because=studio.paused_because)
 
 
 @router.get("/jobs/{job_id}", summary="One job with its pictures and progress")
@@ -80,10 +81,10 @@ def move(job_id: str, body: Move, studio: TheStudio, who: Who) -> Job:
 
 
 @router.post("/queue", summary="Pause or resume the queue")
-def pause(body: Pause, studio: TheStudio, who: Who) -> Pause:
+def pause(body: Pause, studio: TheStudio, who: Who) -> QueueView:
     """The host only. The running jobs finish, no other starts; kept over a restart."""
     studio.pause(body.paused, who)
-    return Pause(paused=studio.paused)
+    return QueueView(paused=studio.paused, paused_because=studio.paused_because)
 
 
 @router.get("/events", summary="Watch everything", response_class=StreamingResponse)

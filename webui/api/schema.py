@@ -100,6 +100,7 @@ class JobView(Job):
 class JobList(Frozen):
     jobs: tuple[Job, ...]
     paused: bool
+    paused_because: str = ""
 
 
 class Snapshot(Frozen):
@@ -108,6 +109,7 @@ class Snapshot(Frozen):
     jobs: tuple[Job, ...] = Field(description="Waiting and running ones, in the order in which they run.")
     progress: tuple[ProgressView, ...]
     paused: bool
+    paused_because: str = ""
     engines: tuple[EngineState, ...]
     you: Person
 
@@ -134,6 +136,11 @@ class Move(Frozen):
 
 class Pause(Frozen):
     paused: bool
+
+
+class QueueView(Frozen):
+    paused: bool
+    paused_because: str = Field("", description="Why the program itself paused it; empty when a person did.")
 
 
 class FormView(Frozen):

@@ -88,8 +88,8 @@ def told(event: BusEvent, previews: bool) -> tuple[str, dict[str, Any]]:
             return "changed", {"job": job.model_dump(mode="json"), "message": message}
         case Finished(job=job):
             return "finished", {"job": job.model_dump(mode="json")}
-        case QueueChanged(paused=paused, message=message, level=level):
-            return "queue", {"paused": paused, "message": message, "level": level}
+        case QueueChanged(paused=paused, message=message, level=level, because=because):
+            return "queue", {"paused": paused, "paused_because": because, "message": message, "level": level}
 
 
 class _Writer:
@@ -110,6 +110,7 @@ def snapshot(studio: Studio, person: Person, previews: bool) -> Snapshot:
         jobs=tuple(jobs),
         progress=tuple(ProgressView.of(progress, preview=previews) for progress in latest),
         paused=studio.paused,
+        paused_because=studio.paused_because,
         engines=_engines(studio),
         you=person,
     )

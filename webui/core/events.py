@@ -87,6 +87,7 @@ class QueueChanged:
     paused: bool
     message: str = ""
     level: Literal["info", "warning"] = "info"
+    because: str = ""  # why the program itself paused it
 
 
 JobEvent = Changed | Progress | Saved | Finished

@@ -233,7 +233,7 @@ class Dispatcher:
         again = "The job starts again" + (f" at picture {run.made + 1} of {run.job.request.count}." if run.job.request.count > 1 else ".")
         self._back(run, counted=True, reason=str(error), message=f"{error} {again}")
         if isinstance(error, EngineDied):
-            self._bus.publish(QueueChanged(self._store.paused, str(error), "warning"))
+            self._bus.publish(QueueChanged(self._store.paused, str(error), "warning", self._store.paused_because))
 
     def _back(self, run: "_Run", *, counted: bool, reason: str = "", message: str = "") -> None:
         def change() -> None:
@@ -262,10 +262,10 @@ class Dispatcher:
         log.error("the queue is paused: %s", why)
         with self._store.order:
             try:
-                self._store.pause(True)
+                self._store.pause(True, why)
             except StorageError as error:
                 log.error("the pause will not outlive a restart: %s", error)
-            self._bus.publish(QueueChanged(True, f"The queue is paused. {why} Press Resume to go on.", "warning"))
+            self._bus.publish(QueueChanged(True, f"The queue is paused. {why} Press Resume to go on.", "warning", why))
 
 
 @dataclass(slots=True)

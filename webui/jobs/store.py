@@ -64,8 +64,9 @@ class JobStore:
         self._database = database
         self._ends = 0
         self._cancelling: set[str] = set()  # mirrors cancel_requested of running jobs: it is asked once a step
-        rows = database.read("SELECT value FROM flags WHERE name = 'paused'")
-        self._paused = bool(rows) and rows[0]["value"] == "1"
+        flags = {row["name"]: row["value"] for row in database.read("SELECT name, value FROM flags")}
+        self._paused = flags.get("paused") == "1"
+        self._paused_because = flags.get("paused_because", "")
 
     # --- reading ---
 
@@ -103,6 +104,11 @@ class JobStore:
     @property
     def paused(self) -> bool:
         return self._paused
+
+    @property
+    def paused_because(self) -> str:
+        """Why the program itself paused the queue, a sentence; empty when a person did, and when it runs."""
+        return self._paused_because if self._paused else ""
 
     def cancelling(self, job_id: str) -> bool:
         """Whether a running job is to end; cheap enough to be asked once a step."""
@@ -149,13 +155,14 @@ class JobStore:
             row = db.execute("UPDATE jobs SET place = ? WHERE id = ? RETURNING *", (place, job_id)).fetchone()
             return _job(row)
 
-    def pause(self, paused: bool) -> None:
-        """Kept over a restart. When the disk is full the queue stops all the same, and `StorageError` is raised."""
+    def pause(self, paused: bool, because: str = "") -> None:
+        """Kept over a restart, with the reason. When the disk is full the queue stops all the same, and `StorageError` is raised."""
         if paused:
-            self._paused = True
+            self._paused, self._paused_because = True, because
         with self._database.write() as db:
-            db.execute("INSERT INTO flags VALUES ('paused', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1", ("1" if paused else "0",))
-        self._paused = paused
+            flags = (("paused", "1" if paused else "0"), ("paused_because", because))
+            db.executemany("INSERT INTO flags VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2", flags)
+        self._paused, self._paused_because = paused, because
 
     # --- what the dispatcher does ---
 

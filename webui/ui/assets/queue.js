@@ -74,7 +74,7 @@ function draw() {
     h("div", { class: "side-acts" },
       state.you?.host !== false && h("button", { type: "button", class: "btn", id: "queue_pause", onclick: pause }, icon(state.paused ? "play" : "pause"), state.paused ? "Resume" : "Pause"),
       h("button", { type: "button", class: "btn", id: "queue_cancel_all", disabled: !jobs.length, onclick: cancelAll }, state.you?.host === false ? "Cancel all of mine" : "Cancel all")),
-    state.paused ? h("p", { class: "muted" }, "The queue is paused: what runs is finished, nothing new starts.") : "",
+    state.paused ? h("p", { class: "muted" }, state.pausedBecause || "The queue is paused: what runs is finished, nothing new starts.") : "",
     jobs.length ? list : h("p", { class: "muted" }, "Nothing waits. Press Generate as often as you like; every job finds its place here."),
     jobs.length > MOST ? h("p", { class: "muted" }, `… and ${jobs.length - MOST} more.`) : "",
     ...past());

@@ -4,6 +4,7 @@ export const state = {
   linked: null, // whether the events come; null before the first try
   you: null,
   paused: false,
+  pausedBecause: "",
   notice: null, // {message, level} about the queue as a whole
   engines: [],
   jobs: new Map(), // active jobs by id, in the order in which they run
@@ -72,7 +73,7 @@ const HANDLERS = {
     sorted = null;
     state.progress = new Map(data.progress.map((progress) => [progress.job_id, progress]));
     for (const progress of data.progress) keepPreview(progress);
-    Object.assign(state, { paused: data.paused, engines: data.engines, you: data.you });
+    Object.assign(state, { paused: data.paused, pausedBecause: data.paused_because, engines: data.engines, you: data.you });
     for (const id of [...state.expected]) if (state.jobs.has(id)) arrived(id);
     emit("snapshot");
     emit("queue");
@@ -114,8 +115,8 @@ const HANDLERS = {
     emit("queue");
     follow();
   },
-  queue({ paused, message, level }) {
-    state.paused = paused;
+  queue({ paused, paused_because: because, message, level }) {
+    Object.assign(state, { paused, pausedBecause: because });
     state.notice = message ? { message, level } : null;
     emit("queue");
     emit("notice");
