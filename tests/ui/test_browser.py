@@ -341,6 +341,7 @@ def test_colours_follow_the_system_from_the_first_paint(open_page: Opened, schem
     other = {"light": "Dark", "dark": "Light"}[scheme]
     page.click(f".menu button:has-text('{other}')")
     page.reload(wait_until="commit")
+    page.wait_for_function("document.body")  # the head is through, nothing is painted yet
     assert page.evaluate("document.documentElement.dataset.theme") == other.lower()
     ready(page)
 
