@@ -19,17 +19,21 @@ from webui.core.events import Changed, Progress, QueueChanged
 from webui.door.server import Server
 
 
-@pytest.fixture
-def served(gesso: Gesso) -> Iterator[str]:
-    """The program on a real socket, since a test client cannot read a stream as it comes."""
+def serve(gesso: Gesso) -> tuple[Server, threading.Thread, str]:
+    """The program on a real socket, since a test client cannot read a stream as it comes: server, its thread, its address."""
     ready = threading.Event()
     server = Server(gesso.door, ready.set)
     server.config.port = 0
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     assert ready.wait(20)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    yield f"http://127.0.0.1:{port}"
+    return server, thread, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+
+
+@pytest.fixture
+def served(gesso: Gesso) -> Iterator[str]:
+    server, thread, url = serve(gesso)
+    yield url
     server.handle_exit(2, None)
     thread.join(10)
     assert not thread.is_alive()
@@ -139,13 +143,7 @@ def test_a_listener_that_goes_is_forgotten(served: str, gesso: Gesso) -> None:
 
 
 def test_open_streams_do_not_hold_up_the_end(gesso: Gesso) -> None:
-    ready = threading.Event()
-    server = Server(gesso.door, ready.set)
-    server.config.port = 0
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    assert ready.wait(20)
-    url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server, thread, url = serve(gesso)
     with httpx.stream("GET", f"{url}/api/events", timeout=30) as stream:
         lines = stream.iter_lines()
         until(lines, "snapshot")

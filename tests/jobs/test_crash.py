@@ -184,11 +184,14 @@ def test_killed_at_every_dangerous_point(story: Story) -> None:
     story.check()
 
 
-def kill_at_random(story: Story, kills: int, chance: random.Random) -> None:
+def kill_at_random(story: Story, kills: int) -> None:
     """Kill the server, or its engine alone, again and again while jobs come in.
 
     Never three times within one picture, which would rightly end the job.
     """
+    seed = random.randrange(2**32)
+    chance = random.Random(seed)
+    print(f"seed {seed}")  # noqa: T201  # shown when the test fails
     server, fruitless, seen = None, 0, 0
     for _ in range(kills):
         if server is None:
@@ -219,18 +222,10 @@ def kill_at_random(story: Story, kills: int, chance: random.Random) -> None:
 
 
 def test_killed_at_random(story: Story) -> None:
-    chance = random.Random()
-    seed = chance.randrange(2**32)
-    chance.seed(seed)
-    print(f"seed {seed}")  # noqa: T201  # shown when the test fails
-    kill_at_random(story, 6, chance)
+    kill_at_random(story, 6)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_killed_a_hundred_times(story: Story) -> None:
-    chance = random.Random()
-    seed = chance.randrange(2**32)
-    chance.seed(seed)
-    print(f"seed {seed}")  # noqa: T201  # shown when the test fails
-    kill_at_random(story, 100, chance)
+    kill_at_random(story, 100)
