@@ -29,7 +29,7 @@ from webui.jobs.dispatcher import Dispatcher
 from webui.jobs.store import JobStore
 from webui.library.store import Library
 from webui.lockfile import FolderLock
-from webui.settings import DEFAULT_PORT, Settings
+from webui.settings import DEFAULT_PORT, EMBEDDED, Settings
 from webui.studio import Studio
 
 Say = Callable[[str], None]
@@ -101,7 +101,7 @@ def build(settings: Settings, port: int, *, page: bool = True) -> Gesso:
     engines = {settings.device: _engine(settings)}
     try:
         extensions = _extensions(settings, page)
-        library = Library(settings.models, extensions.families(), settings.outputs / "hashes.json")
+        library = Library(settings.models, extensions.families(), settings.outputs / "hashes.json", EMBEDDED)
         gallery = Gallery(settings.outputs, database, library)
         bus, jobs = Bus(), JobStore(database)
         dispatcher = Dispatcher(jobs, bus, engines, gallery.save, extensions)
@@ -136,7 +136,7 @@ def _engine(settings: Settings) -> Engine:
         return FakeEngine(delay=0.02, load_delay=0.3)
     budget = None if settings.ram_budget is None else int(settings.ram_budget * 1e9)
     folder = settings.extensions_folder if settings.extensions else None
-    return EngineProcess(EngineConfig(settings.models, settings.device, budget, folder))
+    return EngineProcess(EngineConfig(settings.models, settings.device, budget, folder, EMBEDDED))
 
 
 def _extensions(settings: Settings, page: bool) -> Extensions:

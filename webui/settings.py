@@ -15,6 +15,7 @@ from webui.options import OPTIONS
 
 ROOT = Path(__file__).resolve().parent.parent
 DEFAULT_PORT = 7860
+EMBEDDED = ROOT / "models" / "checkpoints" / "starter-landscapes"  # comes with the program, wherever the other weights are
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 

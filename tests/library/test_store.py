@@ -167,6 +167,29 @@ def test_the_starter_is_the_default_only_while_it_is_alone(models: Path, library
     assert ids(library) == ["zz", "a-starter", "0"]
 
 
+def test_the_embedded_checkpoint_is_found_wherever_the_models_are(tmp_path: Path, models: Path) -> None:
+    embedded = diffusers_folder(tmp_path / "program" / "models" / "checkpoints" / "starter")
+    (embedded / "gesso.json").write_text('{"starter": true}')
+    library = Library(models, [FAMILY], embedded=embedded)
+    assert [(record.id, record.path, record.starter) for record in library.checkpoints()] == [("starter", embedded, True)]
+    single_file(models / "checkpoints" / "own.safetensors")
+    library.rescan()
+    assert ids(library) == ["own", "starter"]
+
+
+def test_the_embedded_checkpoint_is_listed_once(models: Path) -> None:
+    embedded = diffusers_folder(models / "checkpoints" / "starter")
+    assert ids(Library(models, [FAMILY], embedded=embedded)) == ["starter"]
+    assert ids(Library(models, [FAMILY], embedded=models / "checkpoints" / "gone")) == ["starter"]
+
+
+def test_ones_own_checkpoint_of_the_embedded_ones_name_keeps_it(tmp_path: Path, models: Path) -> None:
+    own = diffusers_folder(models / "checkpoints" / "starter")
+    embedded = diffusers_folder(tmp_path / "program" / "checkpoints" / "starter")
+    library = Library(models, [FAMILY], embedded=embedded)
+    assert {record.id: record.path for record in library.checkpoints()} == {"starter": own, "checkpoints/starter": embedded}
+
+
 def test_natural_order_without_regard_to_case(models: Path, library: Library) -> None:
     for name in ("v10", "V9", "b", "A", "v9b"):
         single_file(models / "checkpoints" / f"{name}.safetensors")

@@ -16,10 +16,10 @@ from webui.core.events import Step
 from webui.core.request import GenerationRequest, Sampling
 from webui.engine.config import EngineConfig
 from webui.engine.diffusion import DiffusionEngine
-from webui.settings import ROOT
+from webui.settings import EMBEDDED
 
 PROMPT = "a majestic mountain landscape at sunset with golden clouds"
-STARTER = ROOT / "models" / "checkpoints" / "starter-landscapes"
+STARTER = EMBEDDED
 
 
 def _bare(folder: Path, engine: DiffusionEngine) -> StableDiffusionPipeline:

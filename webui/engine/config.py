@@ -17,6 +17,7 @@ class EngineConfig:
     device: str = "auto"
     ram_budget: int | None = None
     extensions_dir: Path | None = None
+    embedded: Path | None = None  # a checkpoint that is found wherever `models_dir` is
     probed: tuple[str, ...] = ()  # what an earlier process of this start measured, so that a new one makes the same bits
 
     def __post_init__(self) -> None:

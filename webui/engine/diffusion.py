@@ -48,7 +48,7 @@ class DiffusionEngine:
         self._extensions = extensions
         self._samplers = Registry("sampler", extensions.samplers())
         self._schedules = Registry("schedule", extensions.schedules())
-        self._library = Library(config.models_dir, extensions.families())
+        self._library = Library(config.models_dir, extensions.families(), embedded=config.embedded)
         self.device = choose(config.device, config.probed)
         self._manager = PipelineManager(self._load, lambda pipeline: pipeline.bytes, _budget(self.device, config.ram_budget))
         self._busy = threading.Lock()

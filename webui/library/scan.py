@@ -49,13 +49,20 @@ def make_home(models: Path) -> None:
         log.warning("There is no folder for checkpoints, and none can be made in %s: %s.", models, error.strerror)
 
 
-def walk(models: Path) -> Walk:
-    """All checkpoints below `models`; a folder that cannot be read is left out."""
+def walk(models: Path, embedded: Path | None = None) -> Walk:
+    """All checkpoints below `models`, and the folder `embedded`, which may lie elsewhere; a folder that cannot be read is left out."""
     found: list[Found] = []
     folders = [models]
     for place in _kind_folders(models):
         _walk(place, "", found, folders, set())
+    if embedded is not None and (embedded / INDEX).is_file() and not any(_same(one.path, embedded) for one in found):
+        folders.append(embedded)
+        found.append(_diffusers(embedded, embedded.name, folders))
     return Walk(tuple(found), tuple(folders))
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.name == other.name and os.path.realpath(one) == os.path.realpath(other)
 
 
 def _kind_folders(models: Path) -> Iterator[Path]:

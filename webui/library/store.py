@@ -25,10 +25,13 @@ log = logging.getLogger(__name__)
 class Library:
     """Thread-safe. Listing reads headers of new and changed files only; nothing is hashed before it is asked for."""
 
-    def __init__(self, models_dir: Path, families: Iterable[FamilyInfo], hash_file: Path | None = None) -> None:
+    def __init__(
+        self, models_dir: Path, families: Iterable[FamilyInfo], hash_file: Path | None = None, embedded: Path | None = None
+    ) -> None:
+        """`embedded`: the folder of a checkpoint that is found wherever `models_dir` is."""
         make_home(models_dir)
         self.families = families if isinstance(families, Registry) else Registry("family", families)
-        self._models = models_dir
+        self._models, self._embedded = models_dir, embedded
         self._hashes = Hashes(hash_file)
         self._lock = threading.Lock()
         self._to_hash: dict[Path, ModelRecord] = {}  # the worker's; while it holds something, one works
@@ -119,7 +122,7 @@ class Library:
 
     def _scan(self) -> None:
         times = _times(self._seen.folders)
-        seen = walk(self._models)
+        seen = walk(self._models, self._embedded)
         if seen != self._seen or self._walked_at == float("-inf"):
             known = self._identified
             self._identified = {}
