@@ -42,9 +42,7 @@ class Canvas:
         """A round disc with a one-pixel soft rim."""
         self.ellipse(cx, cy, radius, radius, colour, opacity)
 
-    def ellipse(
-        self, cx: float, cy: float, rx: float, ry: float, colour: Array | Sequence[float], opacity: float = 1.0
-    ) -> None:
+    def ellipse(self, cx: float, cy: float, rx: float, ry: float, colour: Array | Sequence[float], opacity: float = 1.0) -> None:
         """An upright ellipse; the rim is about one pixel soft in every direction."""
         window = self._window(cx - rx - 2, cy - ry - 2, cx + rx + 2, cy + ry + 2)
         if window is None:

@@ -80,9 +80,7 @@ def _rounded(values: Tensor) -> list[Any]:
     return [_rounded(row) if row.ndim else round(float(row), 5) for row in values]
 
 
-def write_checkpoint(
-    parts: Parts, tokenizer_files: Path, preview: dict[str, list[Any]], out: Path, card: str
-) -> None:
+def write_checkpoint(parts: Parts, tokenizer_files: Path, preview: dict[str, list[Any]], out: Path, card: str) -> None:
     """Write the folder beside `out` and swap it in, so that a reader never meets half a checkpoint."""
     part = out.with_name(f".{out.name}.part")
     shutil.rmtree(part, ignore_errors=True)

@@ -70,9 +70,7 @@ def labels_of(scene: Scene, named: dict[str, bool]) -> list[int]:
 _KINDS: Final = (len(TIMES) + 1, len(LANDS) + 1, len(CLOUDS) + 1, *(2,) * len(EXTRAS))
 
 
-def train_words(
-    encoder: CLIPTextModel, batches: "Batches", budget: Budget, folder: Path, report: Report, gang: Gang | None = None
-) -> None:
+def train_words(encoder: CLIPTextModel, batches: "Batches", budget: Budget, folder: Path, report: Report, gang: Gang | None = None) -> None:
     """Teach the encoder to tell from its 77 vectors what a caption names, before any picture is seen."""
     torch.manual_seed(21)
     heads = nn.Linear(encoder.config.hidden_size, sum(_KINDS))

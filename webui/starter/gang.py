@@ -46,10 +46,7 @@ def run_gang(count: int, values: int, member: Callable[..., None], arguments: tu
     context = torch.multiprocessing.get_context("spawn")
     board = torch.zeros(count, values + 1).share_memory_()  # type: ignore[no-untyped-call]  # torch leaves it untyped
     barrier = context.Barrier(count)
-    others = [
-        context.Process(target=member, args=(*arguments, Gang(rank, count, board, barrier)), daemon=True)
-        for rank in range(1, count)
-    ]
+    others = [context.Process(target=member, args=(*arguments, Gang(rank, count, board, barrier)), daemon=True) for rank in range(1, count)]
     for process in others:
         process.start()
     try:

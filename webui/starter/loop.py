@@ -63,9 +63,7 @@ def generator(seed: int, step: int) -> torch.Generator:
 class Trainer:
     """Trains `modules` under a plan and keeps weights, optimiser and average in one file."""
 
-    def __init__(
-        self, plan: Plan, modules: Mapping[str, nn.Module], folder: Path, report: Report, gang: Gang | None = None
-    ) -> None:
+    def __init__(self, plan: Plan, modules: Mapping[str, nn.Module], folder: Path, report: Report, gang: Gang | None = None) -> None:
         self.plan, self.modules, self.report, self.gang = plan, dict(modules), report, gang
         self.path = folder / f"{plan.name}.pt"
         folder.mkdir(parents=True, exist_ok=True)

@@ -30,7 +30,7 @@ def build_text_encoder(vocabulary: int, start: int, end: int, width: int = WIDTH
     return encoder
 
 
-def build_unet(channels: tuple[int, ...] = (48, 96, 160), width: int = WIDTH) -> UNet2DConditionModel:
+def build_unet(channels: tuple[int, ...] = (64, 128, 192), width: int = WIDTH) -> UNet2DConditionModel:
     """The denoiser: attention at half and a quarter of the code's size, heads of 32 channels."""
     unet = UNet2DConditionModel(
         sample_size=32,

@@ -12,9 +12,7 @@ from webui.starter.tokens import encode
 
 
 @torch.inference_mode()
-def paint(
-    parts: Parts, prompts: Sequence[str], seeds: Sequence[int], size: Size, steps: int, guidance: float
-) -> Bytes:
+def paint(parts: Parts, prompts: Sequence[str], seeds: Sequence[int], size: Size, steps: int, guidance: float) -> Bytes:
     """Pictures for prompts, n × h × w × 3; each depends on its own seed alone."""
     shape = (4, size[1] // 8, size[0] // 8)
     codes = torch.stack([torch.randn(shape, generator=torch.Generator().manual_seed(seed)) for seed in seeds])

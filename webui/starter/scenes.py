@@ -60,11 +60,7 @@ def sample(seed: int) -> Scene:
     land = str(rng.choice(LANDS))
     clouds = str(rng.choice(CLOUDS, p=_CLOUD_ODDS[time]))
     wanted = rng.random(len(EXTRAS))
-    extras = tuple(
-        extra
-        for extra, chance in zip(EXTRAS, wanted, strict=True)
-        if fits(extra, time, land) and chance < _EXTRA_ODDS[extra]
-    )
+    extras = tuple(extra for extra, chance in zip(EXTRAS, wanted, strict=True) if fits(extra, time, land) and chance < _EXTRA_ODDS[extra])
     return Scene(time, land, clouds, extras, seed)
 
 

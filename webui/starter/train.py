@@ -36,8 +36,7 @@ class Recipe:
     unet: Budget = field(default_factory=lambda: Budget(minutes=80))
     polish: Budget = field(default_factory=lambda: Budget(minutes=6))
     judge: Budget = field(default_factory=lambda: Budget(steps=700))
-    vae_scenes: tuple[int, ...] = (2400, 800, 800)  # of each size
-    unet_scenes: tuple[int, ...] = (6400, 800, 800)
+    scenes: tuple[int, ...] = (10_000, 1000, 1000)  # of each size
     batch: int = 16
     members: int = 2  # processes that train the UNet together
 
@@ -49,7 +48,7 @@ def scenes_of(counts: tuple[int, ...], work: Path, report: Report) -> list[tuple
 
 def train(recipe: Recipe, work: Path, out: Path, report: Report) -> None:
     """Train whatever is not yet trained and write the checkpoint folder."""
-    vae = train_vae([drawn for _, drawn in scenes_of(recipe.vae_scenes, work, report)], recipe.vae, work, report)
+    vae = train_vae([drawn for _, drawn in scenes_of(recipe.scenes, work, report)], recipe.vae, work, report)
     batches = prepare(recipe, vae, work, report)
     encoder, unet = build_networks(batches.tokenizer)
     values = sum(p.numel() for module in (encoder, unet) for p in module.parameters())
@@ -77,7 +76,7 @@ def train_member(recipe: Recipe, work: Path, out: Path, report: Report, gang: Ga
     train_unet((encoder, unet), batches, build_scheduler(), trainer, save)
     if gang.rank == 0:
         save()
-    drawn = dict(scenes_of(recipe.unet_scenes, work, told))
+    drawn = dict(scenes_of(recipe.scenes, work, told))
     polish(vae, [Pairs(pool.codes, drawn[pool.size]) for pool in batches.pools], recipe.polish, work, told, gang)
     if gang.rank == 0:
         save()
@@ -89,7 +88,7 @@ def _silent(_line: str) -> None:
 
 def prepare(recipe: Recipe, vae: AutoencoderKL, work: Path, report: Report) -> Batches:
     """Codes, tokenizer and scale; sets the scaling factor of `vae`."""
-    pools = [load_codes(vae, size, drawn, work, report) for size, drawn in scenes_of(recipe.unet_scenes, work, report)]
+    pools = [load_codes(vae, size, drawn, work, report) for size, drawn in scenes_of(recipe.scenes, work, report)]
     scale = scaling_of(pools[0].codes)
     vae.register_to_config(scaling_factor=round(scale, 5))
     report(f"scaling factor {scale:.5f}")
@@ -119,5 +118,5 @@ def export(trainer: Trainer, vae: AutoencoderKL, preview: dict[str, list[Any]], 
 
 def judge_for(recipe: Recipe, work: Path, report: Report) -> Judge:
     """The trained judge, from disk where there is one."""
-    drawn = scenes_of(recipe.unet_scenes, work, report)[0][1]
+    drawn = scenes_of(recipe.scenes, work, report)[0][1]
     return train_judge([(drawn, seeds_of(SIZES[0], len(drawn)))], recipe.judge, work, report)
