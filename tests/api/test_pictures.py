@@ -7,6 +7,8 @@ from PIL import Image
 
 from tests.api.conftest import HERE, client_of, error, make
 from webui.app import Gesso
+from webui.core.errors import NotAllowed
+from webui.core.job import Person
 
 
 @pytest.fixture
@@ -49,6 +51,31 @@ def test_search_star_trash_and_back(client: TestClient, picture: str) -> None:
     assert client.get("/api/images", params={"trashed": True}).json()["total"] == 1
     client.post("/api/images/restore", json={"ids": [picture]}).raise_for_status()
     assert client.get("/api/images").json()["total"] == 1
+
+
+def test_the_trash_is_emptied_for_good_by_the_host_alone(gesso: Gesso, client: TestClient, picture: str) -> None:
+    file = gesso.studio.gallery.file(picture)
+    assert client.post("/api/images/trash/empty").json() == {"count": 0}
+    client.post("/api/images/trash", json={"ids": [picture]}).raise_for_status()
+    guest = Person(id="guest", name="Guest", host=False)
+    for refused in (gesso.studio.empty_trash, gesso.studio.rebuild_gallery):
+        with pytest.raises(NotAllowed):
+            refused(guest)
+    assert client.post("/api/images/trash/empty").json() == {"count": 1}
+    assert client.get("/api/images", params={"trashed": True}).json()["total"] == 0
+    assert client.get(f"/api/images/{picture}").status_code == 404
+    assert not file.exists()
+
+
+def test_pictures_that_were_moved_by_hand_are_found_again(gesso: Gesso, client: TestClient, picture: str) -> None:
+    file = gesso.studio.gallery.file(picture)
+    elsewhere = file.parent.parent / "2001-01-01"
+    elsewhere.mkdir()
+    file.rename(elsewhere / file.name)
+    assert client.post("/api/images/rebuild").json() == {"count": 1}
+    (found,) = client.get("/api/images").json()["pictures"]
+    assert found["path"].startswith("2001-01-01/")
+    assert client.get(f"/api/images/{found['id']}/file").status_code == 200
 
 
 @pytest.mark.parametrize("query", ['"', "a AND (", "NEAR(", "*", "prompt:x", "-", "\x00", "'; DROP TABLE pictures;--", "x" * 1000, "🏔"])
@@ -173,7 +200,7 @@ def test_showing_the_file_needs_the_host(gesso: Gesso, client: TestClient, pictu
 def test_what_there_is(client: TestClient) -> None:
     found = client.get("/api/capabilities").json()
     assert {"DPM++ 2M", "Euler a", "DDIM"} <= {row["id"] for row in found["samplers"]}
-    (checkpoint,) = client.get("/api/checkpoints").json()
+    checkpoint, *_ = client.get("/api/checkpoints").json()
     assert (checkpoint["id"], checkpoint["family"]) == ("tiny", "sd15")
     assert "path" not in checkpoint
 

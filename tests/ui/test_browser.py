@@ -226,6 +226,41 @@ def test_the_gallery_gives_settings_back_and_selects_many(open_page: Opened) -> 
     page.wait_for_function("document.querySelector('#gallery_count').innerText === '2 pictures'")
 
 
+def test_deleting_moves_on_and_the_trash_is_emptied_after_a_question(open_page: Opened) -> None:
+    page = open_page()
+    generate(page, "a heap of leaves", count="3")
+    picture_shown(page)
+    page.click("#nav_gallery")
+    page.fill("#gallery_search", "heap")
+    page.wait_for_function("document.querySelector('#gallery_count').innerText === '3 pictures'")
+    page.click(".cell-open >> nth=1")
+    for left in (2, 1):
+        shown = page.get_attribute("#lightbox .light-pic img[alt='a heap of leaves']", "src")
+        page.click("#lightbox button[aria-label^='Delete']")
+        page.wait_for_function(f"document.querySelector('#gallery_count').innerText === '{left} picture{'s' * (left > 1)}'")
+        page.wait_for_function("(gone) => document.querySelector('#lightbox .light-pic img')?.getAttribute('src') !== gone", arg=shown)
+    page.click("#lightbox button[aria-label^='Delete']")
+    page.wait_for_selector("#lightbox", state="detached")
+    page.fill("#gallery_search", "")
+    page.click("[data-filter=trashed]")
+    page.click("#gallery_empty_trash")
+    page.click("#sheet button:has-text('Cancel')")
+    assert page.query_selector(".cell") is not None
+    page.click("#gallery_empty_trash")
+    page.click("#sheet button:has-text('Delete for good')")
+    page.wait_for_selector("#gallery_empty")
+    page.wait_for_selector("#gallery_empty_trash", state="hidden")
+
+
+def test_the_settings_say_how_it_was_started(open_page: Opened) -> None:
+    page = open_page()
+    page.click("#nav_settings")
+    page.wait_for_selector("#settings_start code:has-text('--fake-engine')")
+    assert "No extensions" in page.inner_text("#settings_extensions")
+    page.click("#settings_rebuild")
+    page.wait_for_selector(".toast:has-text('The gallery has')")
+
+
 def test_keys(open_page: Opened) -> None:
     page = open_page()
     prompt = field(page, "txt2img_prompt")

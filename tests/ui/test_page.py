@@ -1,19 +1,21 @@
 """The page as it is mounted: its assets, its element ids, and that Gradio's doors are shut."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import pytest
+from fastapi import FastAPI, Request, Response
 from fastapi.testclient import TestClient
 
 from tests.library.weights import diffusers_folder
 from webui.app import Gesso, build
+from webui.core.job import Person
 from webui.settings import Settings
-from webui.ui import builtin, form, page, static
-from webui.ui.tabs import Shell, Tab
+from webui.ui import builtin, form, overview, page, static
+from webui.ui.tabs import Shell, Tab, settings
 from webui.ui.widgets import fields
 
 
@@ -147,15 +149,25 @@ def test_a_prompt_is_counted(client: TestClient) -> None:
     assert answer.json()["limit"] == 75
 
 
-def test_the_settings_show_no_passcode(tmp_path: Path, config: dict[str, Any]) -> None:
-    from types import SimpleNamespace
-    from typing import cast
-
-    from webui.studio import Studio
-    from webui.ui.tabs import settings
-
+def test_the_settings_show_how_it_was_started_but_no_passcode(tmp_path: Path) -> None:
     given = Settings(data_dir=tmp_path, passcode="sesame-1234")
-    studio = cast(Studio, SimpleNamespace(extensions=SimpleNamespace(report=())))
-    drawn = settings._start(given) + settings._link(given) + settings._extensions(studio)
-    assert "sesame" not in drawn
-    assert "--fake-engine" in drawn
+    rows = {row.name: row for row in overview.started_with(given)}
+    assert rows["--data-dir"].value == str(tmp_path)
+    assert rows["--no-browser"].value == "no"
+    assert "sesame" not in str(rows) + settings._link(given)
+
+
+def test_a_collaborator_sees_no_folders(gesso: Gesso, client: TestClient) -> None:
+    told = client.get("/ui/overview").json()
+    assert any(row["name"] == "--models-dir" for row in told["start"])
+    app = FastAPI()
+    app.include_router(overview.router(gesso.studio, gesso.settings))
+    guest = Person(id="guest", name="Guest", host=False)
+
+    @app.middleware("http")
+    async def as_guest(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        request.scope["state"] = {"person": guest}
+        return await go_on(request)
+
+    with TestClient(app) as visitor:
+        assert visitor.get("/ui/overview").json()["start"] is None

@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse
 from starlette.background import BackgroundTask
 from starlette.datastructures import UploadFile
 
-from webui.api.schema import ErrorView, Ids, Star, TheStudio, Who
+from webui.api.schema import Counted, ErrorView, Ids, Star, TheStudio, Who
 from webui.api.strict import StrictRoute
 from webui.core.picture import Picture, PicturePage
 from webui.gallery.parameters import Parameters
@@ -45,6 +45,18 @@ def trash(body: Ids, studio: TheStudio, who: Who) -> list[Picture]:
 @router.post("/images/restore", summary="Take pictures out of the trash")
 def restore(body: Ids, studio: TheStudio, who: Who) -> list[Picture]:
     return studio.restore(body.ids, who)
+
+
+@router.post("/images/trash/empty", summary="Delete what is in the trash, for good")
+def empty_trash(studio: TheStudio, who: Who) -> Counted:
+    """The host only; it cannot be undone. `count` pictures are gone."""
+    return Counted(count=studio.empty_trash(who))
+
+
+@router.post("/images/rebuild", summary="Read every picture file again")
+def rebuild(studio: TheStudio, who: Who) -> Counted:
+    """For an index that is damaged, or after files were moved by hand. The host only; minutes for many. `count` pictures are there."""
+    return Counted(count=studio.rebuild_gallery(who))
 
 
 @router.post("/images/archive", summary="Many pictures as a zip", response_class=FileResponse, responses=ZIP)
@@ -118,7 +130,7 @@ async def read_parameters(request: Request, studio: TheStudio) -> Parameters:
     else:
         data = await request.body()
     if not data:
-        raise HTTPException(422, "The body is empty: send a picture file or the text of its parameters.")
+        raise HTTPException(422, "There is nothing in what was sent: send a picture file, or the text of its parameters.")
     if kind.startswith("text/"):
         return await run_in_threadpool(studio.parse_parameters, data.decode("utf-8", "replace"))
     return await run_in_threadpool(studio.read_parameters, data)

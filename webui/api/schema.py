@@ -130,6 +130,10 @@ class Star(Frozen):
     starred: bool = True
 
 
+class Counted(Frozen):
+    count: int = Field(ge=0, description="How many pictures.")
+
+
 class Move(Frozen):
     before: str | None = Field(None, max_length=100, description="The waiting job to stand before; null puts it last.")
 

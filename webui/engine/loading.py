@@ -81,7 +81,7 @@ def _options(record: ModelRecord, component: str, device: Device) -> dict[str, A
 
 def from_single_file(record: ModelRecord, device: Device, configs: Configs) -> Pipeline:
     """One .safetensors file with the keys of the original Stable Diffusion; the tokenizer is looked for on this machine."""
-    if record.path.suffix != ".safetensors":
+    if record.path.suffix.lower() not in (".safetensors", ".sft"):
         raise LoadFailed(f"{record.path.name} may run code when it is opened, so it is not. Convert it to .safetensors.")
     with _explained(record):
         weights = load_file(record.path)

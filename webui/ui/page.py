@@ -10,7 +10,7 @@ from starlette.routing import Mount
 
 from webui.settings import Settings
 from webui.studio import Studio
-from webui.ui import static, tokens
+from webui.ui import overview, static, tokens
 from webui.ui.front import Front
 from webui.ui.tabs import Shell, Tab
 from webui.ui.tabs.text_to_image import NAMES
@@ -24,6 +24,7 @@ SYSTEM_FONTS = ["system-ui", "DejaVu Sans", "sans-serif"]
 def mount(app: FastAPI, studio: Studio, settings: Settings, tabs: Sequence[Tab]) -> FastAPI:
     """Add the page at the root of `app`; call it last, since the root swallows every path that is left."""
     app.include_router(tokens.router(studio))
+    app.include_router(overview.router(studio, settings))
     static.serve(app)
     mounted: FastAPI = gr.mount_gradio_app(
         app,

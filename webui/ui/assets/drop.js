@@ -9,6 +9,7 @@ import { state } from "./state.js";
 
 const veil = h("div", { class: "drop-veil", hidden: true }, h("p", {}, "Drop a picture to use its settings"));
 let inside = 0;
+const INFOTEXT = /(^|\n)Steps: \d+, /; // as A1111 writes it
 
 export function start() {
   document.body.append(veil);
@@ -43,7 +44,7 @@ export function start() {
   addEventListener("paste", (event) => {
     const [file] = event.clipboardData?.files ?? [];
     const text = event.clipboardData?.getData("text/plain") ?? "";
-    const found = file ?? (/\nSteps: \d+, /.test(text) ? new Blob([text], { type: "text/plain" }) : null); // an infotext, as A1111 copies it
+    const found = file ?? (INFOTEXT.test(text) ? new Blob([text], { type: "text/plain" }) : null); // an infotext, as A1111 copies it
     if (!found) return;
     event.preventDefault();
     read(found);
@@ -53,6 +54,7 @@ export function start() {
 function read(file) {
   return tried(async () => {
     if (!file.size) throw new Trouble("This file is empty.");
+    if (file.type.startsWith("text/") && !INFOTEXT.test(await file.text())) throw new Trouble("This file is neither a picture nor a picture's settings.");
     const { draft, notes } = await ask("POST", "parameters", file);
     open("txt2img");
     fill(draft, notes, null, `Settings taken from ${file.name || "what was pasted"}.`);

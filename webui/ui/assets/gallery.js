@@ -3,9 +3,9 @@
 import { byId, h, icon, later } from "./dom.js";
 import { open, openTab } from "./chips.js";
 import { ask, fileOf, thumbnailOf } from "./net.js";
-import { tried } from "./panels.js";
+import { confirmed, toast, tried } from "./panels.js";
 import { contextMenu, details, download, followDetails, restore, reuse, star, trash, vary, zip } from "./pictures.js";
-import { on, state } from "./state.js";
+import { mayChange, on, state } from "./state.js";
 
 const PAGE = 120; // pictures fetched at once
 const GAP = 8; // px between cells
@@ -26,6 +26,7 @@ export function start() {
   byId("gallery_search").addEventListener("input", later((event) => begin({ query: event.target.value.trim() }), 150));
   for (const button of document.querySelectorAll("#gesso_gallery [data-filter]")) button.addEventListener("click", () => begin({ filter: button.dataset.filter }));
   byId("gallery_select").addEventListener("click", () => select(!selecting));
+  byId("gallery_empty_trash").addEventListener("click", askToEmpty);
   scroll.addEventListener("scroll", () => requestAnimationFrame(scrolled), { passive: true });
   new ResizeObserver(layout).observe(scroll);
   grid.addEventListener("click", clicked);
@@ -59,6 +60,18 @@ async function refresh() {
   clearCells();
   layout();
   drawSelection();
+  if (lightbox?.left) neighbour();
+}
+
+/** The picture that was open has left the list: the one that moved up stands in its place, or the last. */
+async function neighbour() {
+  const place = Math.min(lightbox.place, view.total - 1);
+  if (place >= 0 && !pictureOf(place)) await need(Math.floor(place / PAGE) + 1);
+  if (!lightbox) return;
+  lightbox.left = false;
+  const picture = place >= 0 ? pictureOf(place) : null;
+  if (picture) look(place, picture);
+  else closeLightbox();
 }
 
 function fetchPage(number) {
@@ -125,6 +138,7 @@ function layout() {
   grid.style.height = `${Math.max(0, rows * (view.side + GAP) - GAP)}px`;
   const count = byId("gallery_count");
   count.textContent = view.total ? `${view.total.toLocaleString()} ${view.total === 1 ? "picture" : "pictures"}` : "";
+  byId("gallery_empty_trash").hidden = view.filter !== "trashed" || !view.total || state.you?.host === false;
   drawNothing();
   draw();
 }
@@ -241,12 +255,21 @@ function changed(picture) {
     else stale = true;
   } else if (at >= 0) redraw(at);
   if (lightbox?.picture.id === picture.id) {
-    if (leaves) closeLightbox();
+    if (leaves) lightbox.left = true; // its neighbour takes its place once the list is there
     else look(lightbox.place, picture);
   }
 }
 
 const soon = later(() => refresh(), 30);
+
+/** For good, so it is asked first. */
+function askToEmpty() {
+  confirmed("Empty the trash?", "Everything in it is deleted from the disk, other people's pictures too. This cannot be undone.", "Delete for good", () => tried(async () => {
+    const { count } = await ask("POST", "images/trash/empty");
+    toast(count === 1 ? "1 picture deleted for good." : `${count.toLocaleString()} pictures deleted for good.`);
+    refresh();
+  }));
+}
 
 // --- choosing ---
 
@@ -292,15 +315,17 @@ function drawSelection() {
   bar.hidden = !selecting;
   if (!selecting) return;
   const none = chosen.size === 0;
-  const button = (name, text, action) => h("button", { type: "button", class: "btn", disabled: none, onclick: action }, icon(name), text);
+  const button = (name, text, action, may = true) =>
+    h("button", { type: "button", class: "btn", disabled: none || !may, title: may ? null : "Some of these are someone else's.", onclick: action }, icon(name), text);
   const done = (action) => async () => { const pictures = picked(); select(false); await action(pictures); };
+  const own = picked().every(mayChange); // one that is someone else's could not be changed, and then none would be
   bar.replaceChildren(
     h("span", {}, none ? "Choose pictures" : `${chosen.size} chosen`), h("span", { class: "grow" }),
     h("button", { type: "button", class: "btn", onclick: () => { for (const picture of [...view.pages.values()].flat()) chosen.set(picture.id, picture); for (const [place] of cells) redraw(place); drawSelection(); } }, "All loaded"),
-    ...(view.filter === "trashed" ? [button("undo", "Take back", done(restore))] : [
-      button("star", "Star", done(async (pictures) => { for (const picture of pictures) await star(picture, true); })),
+    ...(view.filter === "trashed" ? [button("undo", "Take back", done(restore), own)] : [
+      button("star", "Star", done(async (pictures) => { for (const picture of pictures) await star(picture, true); }), own),
       button("download", "Zip", done(zip)),
-      button("trash", "Delete", done(trash)),
+      button("trash", "Delete", done(trash), own),
     ]));
 }
 
@@ -343,16 +368,16 @@ function drawActs(picture) {
   const small = (name, text, action, on = false) => h("button", { type: "button", class: `btn icon-btn${on ? " on" : ""}`, "aria-label": text, title: text, onclick: action }, icon(name));
   const trashed = view.filter === "trashed";
   lightbox.acts.replaceChildren(
-    ...(trashed ? [use("Take back", () => restore([picture]))] : [
+    ...(trashed ? (mayChange(picture) ? [use("Take back", () => restore([picture]))] : []) : [
       use("Use these settings", () => { closeLightbox(); open("txt2img"); reuse(picture); }, "Fill Text to image with them"),
       use("Vary", () => { closeLightbox(); open("txt2img"); vary(picture); }, "Once more with a new seed"),
     ]),
     h("span", { class: "grow" }),
-    ...(trashed ? [] : [small("star", "Star (S)", () => star(picture), picture.starred)]),
+    ...(trashed || !mayChange(picture) ? [] : [small("star", "Star (S)", () => star(picture), picture.starred)]),
     h("button", { type: "button", class: "btn download", "aria-label": "Download", title: "Save the full picture", onclick: () => download(picture) },
       icon("download"), h("span", { class: "word" }, "Download")),
     small("info", "Details (I)", () => details(picture)),
-    ...(trashed ? [] : [small("trash", "Delete; can be undone", () => trash([picture]))]));
+    ...(trashed || !mayChange(picture) ? [] : [small("trash", "Delete; can be undone", () => trash([picture]))]));
 }
 
 function closeLightbox() {

@@ -10,7 +10,7 @@ import { listen } from "./net.js";
 import * as queue from "./queue.js";
 import * as settings from "./settings.js";
 import * as stage from "./stage.js";
-import { heard, linked } from "./state.js";
+import { heard, linked, state } from "./state.js";
 
 form.expose();
 await drawn(["gesso_nav", "nav_menu", "chip_queue", "tab_txt2img", "stage_pic", "txt2img_gallery", "gallery_grid", "txt2img_interrupt"]);
@@ -22,7 +22,7 @@ gallery.start();
 settings.start();
 drop.start();
 keys.start();
-listen(heard, linked);
+listen(heard, linked, () => state.jobs.size === 0);
 await form.start();
 byId("txt2img_prompt").querySelector("textarea").setAttribute("aria-label", "Prompt");
 document.documentElement.dataset.started = "1";

@@ -17,7 +17,7 @@ export async function ask(method, path, body, options = {}) {
   else if (body !== undefined) Object.assign(init, { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
   let answer;
   try {
-    answer = await fetch(`api/${path}`, init);
+    answer = await fetch(path.startsWith("ui/") ? path : `api/${path}`, init); // the page's own questions are no part of the API
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Trouble(AWAY);
@@ -34,12 +34,30 @@ export async function ask(method, path, body, options = {}) {
 export const fileOf = (picture) => `api/images/${encodeURIComponent(picture.id)}/file`;
 export const thumbnailOf = (picture) => `api/images/${encodeURIComponent(picture.id)}/thumbnail`;
 
-/** Hears everything that happens, for ever: comes back by itself, ever more slowly. `heard(name, data)`; `linked(boolean)`. */
-export function listen(heard, linked) {
+const RESTS_AFTER = 60_000; // ms
+
+/**
+ * Hears everything that happens, for ever: comes back by itself, ever more slowly. `heard(name, data)`; `linked(boolean)`.
+ * A tab that is hidden while nothing runs (`idle()`) lets its stream go: a browser grants six connections to a server, for all tabs together.
+ */
+export function listen(heard, linked, idle) {
   const names = ["snapshot", "changed", "progress", "saved", "finished", "queue", "engines"];
   let wait = 500;
   let source;
+  let resting = null; // the clock that runs while the tab is hidden
+  const rest = () => {
+    if (!document.hidden) return;
+    if (idle()) source.close();
+    else resting = setTimeout(rest, RESTS_AFTER);
+  };
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(resting);
+    if (document.hidden) resting = setTimeout(rest, RESTS_AFTER);
+    else if (source.readyState === EventSource.CLOSED && !coming) open();
+  });
+  let coming = null; // the clock of the next try
   const open = () => {
+    coming = null;
     source = new EventSource("api/events?previews=1");
     for (const name of names) source.addEventListener(name, (event) => heard(name, JSON.parse(event.data)));
     source.onopen = () => {
@@ -50,7 +68,7 @@ export function listen(heard, linked) {
       source.close();
       linked(false);
       if (wait > 1000) ask("GET", "jobs?limit=1").catch(() => undefined); // a session that has ended is told by its status, which a stream hides
-      setTimeout(open, wait + Math.random() * 250);
+      coming = setTimeout(open, wait + Math.random() * 250);
       wait = Math.min(wait * 1.7, 10_000);
     };
   };

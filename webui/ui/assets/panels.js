@@ -130,3 +130,11 @@ export function sheet(title, ...content) {
   document.body.append(box);
   box.showModal();
 }
+
+/** A question before what cannot be undone; `action` runs when it is answered with `yes`. */
+export function confirmed(title, sentence, yes, action) {
+  const close = () => byId("sheet").close();
+  sheet(title, h("p", {}, sentence), h("div", { class: "sheet-acts" },
+    h("button", { type: "button", class: "btn", autofocus: true, onclick: close }, "Cancel"),
+    h("button", { type: "button", class: "btn bad", onclick: () => { close(); action(); } }, yes)));
+}

@@ -3,7 +3,7 @@
 import { bytes, byId, grouped, h, icon } from "./dom.js";
 import { ask, fileOf } from "./net.js";
 import { drawer, drawerBody, menu, toast, tried } from "./panels.js";
-import { emit, on, pictureChanged, show, state } from "./state.js";
+import { emit, mayChange, on, pictureChanged, show, state } from "./state.js";
 
 const path = (picture) => `images/${encodeURIComponent(picture.id)}`;
 
@@ -120,12 +120,12 @@ export function contextMenu(event, picture) {
     ["Vary", () => vary(picture), "dices"],
     ["Reuse prompt", () => reuse(picture, "prompt"), "rotate"],
     ["Use all settings", () => reuse(picture), "rotate"],
-    [picture.starred ? "Take the star off" : "Star", () => star(picture), "star"],
+    mayChange(picture) && [picture.starred ? "Take the star off" : "Star", () => star(picture), "star"],
     ["Download", () => download(picture), "download"],
     ["Details", () => details(picture, { toggle: false }), "info"],
-    ["Delete", () => trash([picture]), "trash"],
+    mayChange(picture) && ["Delete", () => trash([picture]), "trash"],
   ];
-  menu(rows, { at: { x: event.clientX, y: event.clientY } });
+  menu(rows.filter(Boolean), { at: { x: event.clientX, y: event.clientY } });
 }
 
 let shownIn = null;

@@ -3,7 +3,7 @@
 import { byId, h, icon } from "./dom.js";
 import { ask } from "./net.js";
 import { copy } from "./pictures.js";
-import { tried } from "./panels.js";
+import { toast, tried } from "./panels.js";
 import { pause } from "./queue.js";
 import { emit, on, state } from "./state.js";
 
@@ -14,10 +14,38 @@ export function start() {
   byId("settings_pause")?.addEventListener("click", pause);
   on("theme", drawTheme);
   on("queue snapshot", drawQueue);
-  on("tab", (id) => { if (id === "settings") drawLink(); });
+  byId("settings_rebuild")?.addEventListener("click", rebuild);
+  on("tab", (id) => { if (id === "settings") opened(); });
   drawTheme();
   drawQueue();
-  if (document.documentElement.dataset.tab === "settings") drawLink();
+  if (document.documentElement.dataset.tab === "settings") opened();
+}
+
+function opened() {
+  drawLink();
+  tried(drawOverview);
+}
+
+const row = ({ name, value, note }, code) => h("tr", {}, h("th", { scope: "row" }, code ? h("code", {}, name) : name), h("td", {}, value), h("td", { class: "muted" }, note));
+const table = (rows, code, ...head) => h("div", { class: "table-scroll" }, h("table", {},
+  head.length > 0 && h("thead", {}, h("tr", {}, head.map((text) => h("th", { scope: "col" }, text)))), h("tbody", {}, rows.map((one) => row(one, code)))));
+
+async function drawOverview() {
+  const { start, extensions } = await ask("GET", "ui/overview");
+  byId("settings_start").replaceChildren(start ? table(start, true, "Option", "Now", "What it does") : h("p", { class: "muted" }, "The host of this link sees them here."));
+  byId("settings_extensions").replaceChildren(extensions.length ? table(extensions, false) : h("p", {}, "No extensions are loaded."));
+}
+
+function rebuild({ currentTarget: button }) {
+  button.disabled = true;
+  byId("settings_gallery_state").textContent = "Reading the files …";
+  return tried(async () => {
+    const { count } = await ask("POST", "images/rebuild");
+    toast(`The gallery has ${count.toLocaleString()} ${count === 1 ? "picture" : "pictures"}.`);
+  }).finally(() => {
+    button.disabled = false;
+    byId("settings_gallery_state").textContent = "Pictures are files below outputs/.";
+  });
 }
 
 function drawTheme() {
@@ -29,7 +57,7 @@ function drawQueue() {
   if (!byId("settings_pause")) return;
   byId("settings_queue_state").textContent = state.paused ? "The queue is paused." : "The queue runs.";
   byId("settings_pause").textContent = state.paused ? "Resume" : "Pause";
-  byId("settings_pause").disabled = state.you?.host === false;
+  for (const name of ["settings_pause", "settings_rebuild"]) byId(name).disabled = state.you?.host === false;
 }
 
 let asked = false;

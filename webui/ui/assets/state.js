@@ -35,6 +35,9 @@ const STRIP = 60; // pictures kept in the strip
 const mine = (job) => !state.you || job.owner === state.you.id;
 export const isMine = mine;
 
+/** Stars and trash are everyone's to see: the host may change them on every picture, a collaborator on their own. */
+export const mayChange = (picture) => !state.you || state.you.host || picture.owner === state.you.id;
+
 let sorted = null; // the queue in order, until a job changes: it may be ten thousand long
 
 export function active() {

@@ -20,6 +20,7 @@ def build(shell: Shell) -> None:
   </div>
   <span class="grow"></span>
   <span id="gallery_count" class="muted" aria-live="polite"></span>
+  <button type="button" id="gallery_empty_trash" class="btn" hidden>Empty the trash</button>
   <button type="button" id="gallery_select" class="btn" aria-pressed="false">Select</button>
 </div>
 <div id="gallery_selection" class="gallery-selection" hidden></div>

@@ -1,28 +1,26 @@
 """Settings: how this start is configured, what loaded, how to share it. Choices of the browser alone are kept by the browser."""
 
 from html import escape
-from pathlib import Path
 
 import gradio as gr
 
 from webui import __version__
-from webui.options import OPTIONS, Option
-from webui.settings import ROOT, Settings
-from webui.studio import Studio
+from webui.settings import Settings
 from webui.ui.tabs import Shell, Tab
-
-SECRET = ("passcode",)  # never drawn
 
 
 def build(shell: Shell) -> None:
-    """One column of sections; the LAN link and the queue are filled by `assets/settings.js`."""
+    """One column of sections; what changes, or is not for everyone's eyes, is filled by `assets/settings.js`."""
     gr.HTML(
         '<div class="settings">'
         + _appearance()
         + _queue()
         + _link(shell.settings)
-        + _start(shell.settings)
-        + _extensions(shell.studio)
+        + _gallery()
+        + _filled_later("This start", "settings_start", "Given on the command line; they change with the next start.")
+        + _filled_later(
+            "Extensions", "settings_extensions", "A folder in <code>extensions/</code> each; one that fails is named here and skipped."
+        )
         + _about()
         + "</div>",
         elem_id="gesso_settings",
@@ -65,58 +63,18 @@ def _link(settings: Settings) -> str:
     )
 
 
-def _start(settings: Settings) -> str:
-    rows: dict[str, Option] = {}
-    for option in OPTIONS:
-        rows.setdefault(option.field, option)
-    body = "".join(
-        f"<tr><th scope='row'><code>{escape(option.flag)}</code></th><td>{escape(_shown(settings, option))}</td>"
-        f"<td class='muted'>{escape(option.help)}</td></tr>"
-        for option in rows.values()
-        if option.field not in SECRET
-    )
+def _gallery() -> str:
     return _section(
-        "This start",
-        '<div class="table-scroll"><table><thead><tr><th scope="col">Option</th><th scope="col">Now</th>'
-        '<th scope="col">What it does</th></tr></thead>'
-        f'<tbody>{body}</tbody></table></div><p class="note">Given on the command line; they change with the next start.</p>',
+        "Gallery",
+        '<div class="setting-row"><span id="settings_gallery_state">Pictures are files below <code>outputs/</code>.</span>'
+        '<span class="grow"></span><button type="button" class="btn" id="settings_rebuild">Read the files again</button></div>'
+        '<p class="note">Finds pictures that were copied or moved there by hand. Takes a minute for some ten thousand.</p>',
     )
 
 
-def _shown(settings: Settings, option: Option) -> str:
-    folders = {
-        "models_dir": settings.models,
-        "outputs_dir": settings.outputs,
-        "extensions_dir": settings.extensions_folder,
-        "data_dir": settings.data_dir,
-    }
-    if option.field in folders:
-        return _folder(folders[option.field])
-    value = getattr(settings, option.field)
-    if option.value is False:  # --no-browser is given when the browser is not opened
-        value = not value
-    if option.field == "host":
-        return settings.bind
-    if value is None:
-        return "not set"
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
-
-
-def _folder(path: Path) -> str:
-    """Below the program's folder by its short name: who watches over a shoulder need not read the host's home."""
-    return str(path.relative_to(ROOT)) if path.is_relative_to(ROOT) and path != ROOT else str(path)
-
-
-def _extensions(studio: Studio) -> str:
-    rows = "".join(
-        f"<tr><th scope='row'>{escape(row.name)}</th><td>{row.status}</td>"
-        f"<td class='muted'>{escape(row.problem or row.description)}</td></tr>"
-        for row in studio.extensions.report
-    )
-    table = f'<div class="table-scroll"><table><tbody>{rows}</tbody></table></div>' if rows else "<p>No extensions are loaded.</p>"
-    return _section(
-        "Extensions", table + '<p class="note">A folder in <code>extensions/</code> each; one that fails is named here and skipped.</p>'
-    )
+def _filled_later(title: str, name: str, note: str) -> str:
+    """A section that `assets/settings.js` fills when it is looked at."""
+    return _section(title, f'<div id="{name}"><p class="note">Asking …</p></div><p class="note">{note}</p>')
 
 
 def _about() -> str:

@@ -185,7 +185,7 @@ def _join(shell: Shell, tab: TextToImage, buttons: Mapping[str, Any], wanted: An
     sampler.input(tab.schedules, [sampler, schedule], schedule, **quick)
 
     def fill(data: dict[Any, Any]) -> Updates:
-        return tab.fill(data[wanted] or {}, data)
+        return tab.fill(data[wanted] if isinstance(data[wanted], dict) else {}, data)
 
     pull = gr.Button("Fill", elem_id="gesso_fill", elem_classes=HIDDEN)
     take = {"fn": None, "inputs": None, "outputs": [wanted], "js": "() => window.gesso.wanted()"} | quick
