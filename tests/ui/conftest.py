@@ -1,4 +1,4 @@
-"""A real server process on the fake engine, and pages of a real browser that must stay quiet and at home."""
+"""A real server process, on the fake engine unless told otherwise, and pages of a real browser that must stay quiet and at home."""
 
 import os
 import shutil
@@ -28,8 +28,8 @@ CARD = """{"label": "alpha", "defaults": {"width": 256, "height": 256, "steps": 
 class Server:
     """One `python -m webui`, which a test may also kill and start again on the same data."""
 
-    def __init__(self, data: Path) -> None:
-        self.data = data
+    def __init__(self, data: Path, options: tuple[str, ...] = ("--fake-engine",)) -> None:
+        self.data, self.options = data, options
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
@@ -37,7 +37,7 @@ class Server:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "webui", "--fake-engine", "--no-browser", "--no-extensions", "--port", str(self.port)]
+        command = [sys.executable, "-m", "webui", *self.options, "--no-browser", "--no-extensions", "--port", str(self.port)]
         self.log = (self.data / "server.log").open("ab")
         self.process = subprocess.Popen([*command, "--data-dir", str(self.data)], cwd=ROOT, stdout=self.log, stderr=self.log)
         deadline = time.monotonic() + 120

@@ -7,42 +7,13 @@ from typing import Any
 
 import pytest
 
+from tests.ui.acts import field, generate, picture_shown, told
 from tests.ui.conftest import Server, ready
 
 pytestmark = pytest.mark.browser
 Opened = Callable[..., Any]
 
 LONG = "150"  # steps: 7 s a picture on the fake engine
-
-
-def field(page: Any, element_id: str) -> Any:
-    return page.locator(f"#{element_id} textarea, #{element_id} input[type=number], #{element_id} input[type=text]").first
-
-
-def generate(page: Any, prompt: str, *, steps: str = "8", count: str = "1") -> None:
-    field(page, "txt2img_prompt").fill(prompt)
-    field(page, "txt2img_steps").fill(steps)
-    field(page, "txt2img_batch_count").fill(count)
-    page.click("#txt2img_generate")
-
-
-def picture_shown(page: Any) -> str:
-    """The id of the finished picture on the stage, once nothing runs any more."""
-    source = page.wait_for_function(
-        """() => {
-            const image = document.querySelector("#stage_picture[data-kind=picture]");
-            return document.title === "Gesso" && image?.complete ? image.getAttribute("src") : null;
-        }"""
-    ).json_value()
-    found = re.search(r"images/([^/]+)/file", source)
-    assert found is not None, source
-    return found.group(1)
-
-
-def told(page: Any, event: str) -> None:
-    """As if the stream had told it: `event` calls `heard`, and may look at `state`."""
-    state = """import(document.querySelector("script[src$='main.js']").src.replace("main.js", "state.js"))"""
-    page.evaluate(f"async () => {{ const {{ heard, state }} = await {state}; {event}; }}")
 
 
 def test_from_the_prompt_to_the_gallery(open_page: Opened) -> None:
@@ -72,15 +43,14 @@ def test_from_the_prompt_to_the_gallery(open_page: Opened) -> None:
 def test_a_click_shows_its_effect_at_once(open_page: Opened) -> None:
     page = open_page()
     field(page, "txt2img_prompt").fill("hills")
-    waited = page.evaluate(
-        """() => new Promise((resolve) => {
-            const start = performance.now();
-            document.getElementById("txt2img_generate").click();
-            const look = () => document.querySelector("#chip_queue b") ? resolve(performance.now() - start) : requestAnimationFrame(look);
-            look();
-        })"""
-    )
-    assert waited < 100
+    held: list[Any] = []
+    page.route("**/gradio_api/queue/join*", held.append)
+    page.click("#txt2img_generate")
+    page.wait_for_selector("#chip_queue b:has-text('1')")  # before the server has said a word
+    assert held
+    for route in held:
+        route.continue_()
+    page.unroute("**/gradio_api/queue/join*")
     picture_shown(page)
 
 
