@@ -1,4 +1,3 @@
-import gzip
 import io
 import json
 import shutil
@@ -13,6 +12,7 @@ from webui.core.errors import LoadFailed
 from webui.core.records import ModelRecord
 from webui.engine import loading
 from webui.engine.device import choose
+from webui.library.vocabulary import clip_merges
 
 DEVICE = choose("cpu", ("cpu", "fp32", "sdpa"))
 CONFIGS = loading.Configs(tiny.UNET, tiny.VAE, tiny.TEXT_ENCODER, tiny.EPSILON)
@@ -71,7 +71,7 @@ def test_a_file_without_all_weights(home, tmp_path):
 
 
 def test_without_a_vocabulary_it_says_where_one_goes(home, tmp_path, monkeypatch):
-    monkeypatch.setattr(loading.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(loading, "clip_merges", lambda: None)
     folder = tmp_path / "models" / "checkpoints" / "mine"
     folder.mkdir(parents=True)
     shutil.copy(home / "models" / "checkpoints" / "single.safetensors", folder)
@@ -79,19 +79,24 @@ def test_without_a_vocabulary_it_says_where_one_goes(home, tmp_path, monkeypatch
         loading.from_single_file(record(folder / "single.safetensors"), DEVICE, CONFIGS)
 
 
-def test_open_clips_vocabulary_is_clips(tmp_path):
-    """The packed list of merges gives the same tokens as vocab.json and merges.txt made of the same merges."""
-    merges = ["c a", "ca t</w>", "d o", "do g</w>"]
-    packed = tmp_path / "bpe.txt.gz"
-    packed.write_bytes(gzip.compress("\n".join(["#version", *merges]).encode()))
-    tokenizer = loading._open_clip_tokenizer(packed)
+def test_merges_become_clips_vocabulary():
+    """Bytes, bytes that end a word, merges, marks: the order in which CLIP's numbers were given."""
+    merges = [("c", "a"), ("ca", "t</w>"), ("d", "o"), ("do", "g</w>")]
+    tokenizer = loading._tokenizer_of(merges)
     letters = list(loading._byte_letters())
     assert len(letters) == len(set(letters)) == 256
     numbers = tokenizer("cat dog", add_special_tokens=False).input_ids
-    assert numbers == [512 + merges.index("ca t</w>"), 512 + merges.index("do g</w>")]
+    assert numbers == [512 + 1, 512 + 3]
     assert (tokenizer.bos_token_id, tokenizer.eos_token_id) == (516, 517)
     assert tokenizer(",", add_special_tokens=False).input_ids == [256 + letters.index(",")]
     assert json.loads(json.dumps(tokenizer.get_vocab()))["a"] == letters.index("a")
+
+
+def test_a_single_file_is_read_with_clips_own_numbers():
+    """Of CLIP's published vocabulary; the program brings it, so that a checkpoint of one file works after set-up."""
+    tokenizer = loading._tokenizer_of(clip_merges())
+    assert len(tokenizer) == 49408
+    assert tokenizer("a photo of a cat").input_ids == [49406, 320, 1125, 539, 320, 2368, 49407]
 
 
 def test_a_tiny_autoencoder_is_used_for_previews(config, home):

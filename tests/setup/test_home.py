@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from webui.setup.home import Home, Want, clean_environment, pins, read_stamp, ready, requirements, unfinished_packages, venv_problem
+from webui.setup.home import Home, Want, alone, clean_environment, pins, read_stamp, ready, requirements, unfinished_packages, venv_problem
 
 PROJECT = '[project]\ndependencies = ["torch", "gradio"]\n[project.optional-dependencies]\ntest = ["pytest"]\n'
 
@@ -51,6 +51,12 @@ def test_a_new_dependency_decides_and_a_tool_setting_does_not(home: Home) -> Non
     (home.root / "pyproject.toml").write_text(PROJECT + "[tool.ruff]\nline-length = 140\n")
     assert ready(home, Want())
     (home.root / "pyproject.toml").write_text(PROJECT.replace('"gradio"', '"gradio", "segno"'))
+    assert not ready(home, Want())
+
+
+def test_a_package_that_is_wanted_for_its_data_decides_too(home: Home) -> None:
+    (home.root / "pyproject.toml").write_text(PROJECT + "[tool.gesso]\nalone = ['words']\n")
+    assert alone(home) == ["words"]
     assert not ready(home, Want())
 
 
@@ -134,5 +140,5 @@ def test_the_constraints_pin_every_name_that_the_project_gives() -> None:
     lines = [line for line in real.constraints.read_text().splitlines() if not line.startswith("#")]
     assert all(line.count("==") == 1 for line in lines), "exact versions only"
     pinned = {line.partition("==")[0] for line in lines}
-    assert set(requirements(real, ["test"])) <= pinned
+    assert {*requirements(real, ["test"]), *alone(real)} <= pinned
     assert "torchvision" not in pinned  # its compiled half does not load beside a CPU torch, and nothing needs it

@@ -195,6 +195,17 @@ def test_torchs_own_index_comes_first(monkeypatch: pytest.MonkeyPatch, home: Hom
     assert {"--no-input", "--disable-pip-version-check", "--progress-bar"} <= set(command)
 
 
+def test_what_is_wanted_for_its_data_comes_without_what_it_depends_on(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
+    (home.root / "pyproject.toml").write_text(PROJECT + "[tool.gesso]\nalone = ['words']\n")
+    pip = Pip((0, ""), (0, ""))
+    run(monkeypatch, home, pip)
+    first, second = pip.commands
+    assert "--no-deps" not in first and "words" not in first
+    assert second[-2:] == ["--no-deps", "words"] and "--constraint" in second
+    with pytest.raises(Stop, match="disk is full"):
+        run(monkeypatch, home, Pip((0, ""), (1, FULL)))
+
+
 def test_out_of_reach_pips_configured_index_serves_and_it_is_said(monkeypatch: pytest.MonkeyPatch, home: Home) -> None:
     pip = Pip((0, ""))
     assert "out of reach" in run(monkeypatch, home, pip, answers=False)

@@ -86,8 +86,8 @@ def test_the_limit_grows_by_chunks(record: ModelRecord) -> None:
 
 
 def test_a_checkpoint_without_a_tokenizer_gets_an_estimate_that_says_so(record: ModelRecord) -> None:
-    single = record.model_copy(update={"layout": "single_file"})
-    answer = ask(single, "a lake at sea")
+    (record.path / "tokenizer" / "merges.txt").unlink()
+    answer = ask(record, "a lake at sea")
     assert (answer.exact, answer.tokens) == (False, 4)
 
 
@@ -105,3 +105,9 @@ def test_a_replaced_tokenizer_is_read_again(record: ModelRecord) -> None:
 
     os.utime(record.path / "tokenizer" / "merges.txt", ns=(1, 1))
     assert ask(record, "sea").tokens == 3
+
+
+def test_a_single_file_is_counted_with_clips_own_vocabulary(tmp_path: Path) -> None:
+    single = ModelRecord(id="x", label="x", path=tmp_path / "x.safetensors", layout="single_file", family="sd15", bytes=1)
+    answer = ask(single, "a photo of a cat, unbelievably photorealistic")
+    assert (answer.tokens, answer.exact) == (9, True)

@@ -1,10 +1,8 @@
 """Weights from disk to the device: a diffusers folder or a single file, never from the network, never a pickle."""
 
-import gzip
-import importlib.util
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,14 +22,13 @@ from webui.engine.conditioning import Conditioner
 from webui.engine.device import Device
 from webui.engine.pipeline import Pipeline
 from webui.engine.schedules import noise_of
+from webui.library.vocabulary import clip_merges
 
 _log = logging.getLogger(__name__)
 
 TEXT_PREFIXES = ("cond_stage_model.transformer.text_model.", "cond_stage_model.transformer.")
 TOKENIZER_FILES = ("vocab.json", "merges.txt")
 TOKENIZER_FOLDERS = ("clip", "CLIP", "text_encoders", "clip/tokenizer", "tokenizer")  # below the models folder
-OPEN_CLIP_VOCABULARY = "bpe_simple_vocab_16e6.txt.gz"
-CLIP_MERGES = 49152 - 256 - 2  # how many of that file's merges CLIP uses
 TINY_FOLDERS = ("VAE-approx", "vae_approx")
 
 
@@ -123,14 +120,13 @@ def _assigned(network: nn.Module, weights: dict[str, Tensor], device: Device) ->
 
 
 def _clip_tokenizer(record: ModelRecord, size: int) -> Any:
-    """CLIP's vocabulary from the models folder, or from the package open_clip_torch where that is installed."""
+    """CLIP's vocabulary from the models folder, or the one that comes with the program."""
     for folder in _tokenizer_places(record.path):
         if all((folder / name).is_file() for name in TOKENIZER_FILES):
             return CLIPTokenizer.from_pretrained(folder, local_files_only=True)
-    spec = importlib.util.find_spec("open_clip")
-    packed = Path(spec.origin).parent / OPEN_CLIP_VOCABULARY if spec and spec.origin else None
-    if packed is not None and packed.is_file():
-        return _open_clip_tokenizer(packed)
+    merges = clip_merges()
+    if merges is not None:
+        return _tokenizer_of(merges)
     home = _models_folder(record.path) / TOKENIZER_FOLDERS[0]
     raise LoadFailed(
         f"“{record.label}” needs CLIP's vocabulary, which a single file does not hold. "
@@ -151,14 +147,12 @@ def _tokenizer_places(path: Path) -> Iterator[Path]:
     yield from (models / name for name in TOKENIZER_FOLDERS)
 
 
-def _open_clip_tokenizer(packed: Path) -> Any:
+def _tokenizer_of(merges: Sequence[tuple[str, str]]) -> Any:
     """CLIP's vocabulary in the order in which it was made: bytes, bytes that end a word, merges, marks."""
-    lines = gzip.decompress(packed.read_bytes()).decode("utf-8").split("\n")[1 : CLIP_MERGES + 1]
     letters = list(_byte_letters())
-    words = letters + [letter + "</w>" for letter in letters] + ["".join(line.split()) for line in lines]
+    words = letters + [letter + "</w>" for letter in letters] + [first + second for first, second in merges]
     words += ["<|startoftext|>", "<|endoftext|>"]
-    merges = [tuple(line.split()) for line in lines]
-    return CLIPTokenizer(vocab={word: number for number, word in enumerate(words)}, merges=merges, model_max_length=77)
+    return CLIPTokenizer(vocab={word: number for number, word in enumerate(words)}, merges=list(merges), model_max_length=77)
 
 
 def _byte_letters() -> Iterator[str]:

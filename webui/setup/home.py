@@ -64,9 +64,15 @@ def requirements(home: Home, extras: Sequence[str]) -> list[str]:
     return [*project["dependencies"], *(each for extra in extras for each in project["optional-dependencies"].get(extra, ()))]
 
 
+def alone(home: Home) -> list[str]:
+    """Packages that are wanted for the data in them, and installed without what they depend on."""
+    project = tomllib.loads((home.root / "pyproject.toml").read_text(encoding="utf-8"))
+    return list(project.get("tool", {}).get("gesso", {}).get("alone", ()))
+
+
 def pins(home: Home, extras: Sequence[str]) -> str:
     """Changes exactly when something else would be installed."""
-    known = (home.constraints.read_text(encoding="utf-8"), requirements(home, extras), sys.version_info[:2])
+    known = (home.constraints.read_text(encoding="utf-8"), requirements(home, extras), alone(home), sys.version_info[:2])
     return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, TextIO
 
 from webui.setup.hardware import Build
-from webui.setup.home import Home, Stop, clean_environment, requirements, say
+from webui.setup.home import Home, Stop, alone, clean_environment, requirements, say
 
 TORCH_INDEX = "https://download.pytorch.org/whl/"  # torch's own; it has a folder for each build
 
@@ -200,12 +200,13 @@ def install(home: Home, extras: Sequence[str], build: Build, lock: int, out: Tex
             sources.insert(0, ["--extra-index-url", TORCH_INDEX + build.folder, f"torch=={torch[1]}+{build.folder}"])
         else:
             say(out, "torch's own index is out of reach; what pip is configured with has to serve, though it may be another build.")
+    pip = [str(home.python), "-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--progress-bar", "off"]
+    pip += ["--constraint", str(home.constraints)]
     for source in sources:
-        options = ("--no-input", "--disable-pip-version-check", "--progress-bar", "off", "--constraint", str(home.constraints))
         progress = Progress("Installing", total, out)
-        status, output = run_logged(
-            [str(home.python), "-m", "pip", "install", *options, *source, *requirements(home, extras)], home, progress, lock
-        )
+        status, output = run_logged([*pip, *source, *requirements(home, extras)], home, progress, lock)
+        if status == 0 and (data := alone(home)):
+            status, output = run_logged([*pip, "--no-deps", *data], home, progress, lock)
         if status == 0:
             progress.done("done")
             return

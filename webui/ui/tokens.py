@@ -15,6 +15,7 @@ from pydantic import Field
 from webui.core.prompt import CHUNK, Token, chunks, limit, parse
 from webui.core.records import ModelRecord
 from webui.core.request import MAX_PROMPT, Frozen
+from webui.library.vocabulary import clip_merges
 from webui.studio import Studio
 
 Merges = dict[tuple[str, str], int]  # pair → rank, the lowest joins first
@@ -66,13 +67,19 @@ def _tokens(text: str, stop: bool, merges: Merges | None) -> list[Token | None]:
 
 
 def merges_of(record: ModelRecord) -> Merges | None:
-    """A checkpoint's own merges, or None where it brings none that can be read."""
+    """A checkpoint's own merges; of a single file CLIP's, which the engine uses for it. None where there are none."""
     folder = record.path / "tokenizer"
     for name in ("merges.txt", "tokenizer.json"):
         file = folder / name
         if record.layout == "diffusers" and file.is_file():
             return _read(file, file.stat().st_mtime_ns)
-    return None
+    return _clips() if record.layout == "single_file" else None
+
+
+@lru_cache(maxsize=1)
+def _clips() -> Merges | None:
+    merges = clip_merges()
+    return None if merges is None else {pair: rank for rank, pair in enumerate(merges)}
 
 
 @lru_cache(maxsize=4)
