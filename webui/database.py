@@ -50,6 +50,8 @@ MIGRATIONS: tuple[str, ...] = (
         VALUES ('delete', old.number, old.prompt, old.negative_prompt, coalesce(old.checkpoint, ''));
     END;
     """,
+    # 2: one person's pictures are found without reading everybody's rows.
+    "CREATE INDEX pictures_own ON pictures (owner, number, trashed_at) WHERE trashed_at IS NULL",
 )
 
 
@@ -75,8 +77,9 @@ class Database:
     def __init__(self, path: Path) -> None:
         """Raises `SetupError` when the folder is not writable, the file is from a newer version, or it is no database."""
         self.path = path
-        self._lock = threading.RLock()
+        self._lock = threading.RLock()  # of the writer; held through COMMIT, which waits for the disk
         self._idle: list[sqlite3.Connection] = []  # readers; each is used by one thread at a time
+        self._idle_lock = threading.Lock()  # of the line above alone, held for moments: nobody who reads waits for who writes
         self._closed = False
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -158,8 +161,8 @@ class Database:
             self._writer.execute("ROLLBACK")
 
     def read(self, sql: str, parameters: tuple[Any, ...] = ()) -> list[sqlite3.Row]:
-        """All rows of a query; sees every write that was committed before. From any thread. Raises `StorageError`."""
-        with self._lock:
+        """All rows of a query; sees every write that was committed before. From any thread, and beside any write. Raises `StorageError`."""
+        with self._idle_lock:
             reader = self._idle.pop() if self._idle else None
         with self._storage_errors("read"):
             if reader is None:
@@ -172,7 +175,7 @@ class Database:
             return rows
 
     def _give_back(self, reader: sqlite3.Connection) -> None:
-        with self._lock:
+        with self._idle_lock:
             if not self._closed:
                 self._idle.append(reader)
                 return
@@ -180,7 +183,7 @@ class Database:
 
     def close(self) -> None:
         """Idempotent. Readers in use close themselves when they are done."""
-        with self._lock:
+        with self._lock, self._idle_lock:
             self._closed = True
             for connection in (*self._idle, self._writer):
                 connection.close()

@@ -12,9 +12,10 @@ from webui.core.events import BusEvent, Changed, Finished, JobEvent, Progress, Q
 from webui.core.job import Job, Person
 from webui.core.parts import Capabilities, SamplerInfo, ScheduleInfo
 from webui.core.picture import Picture, PicturePage
-from webui.core.records import ModelRecord
+from webui.core.records import CheckpointDefaults, ModelRecord
 from webui.core.registry import Registry
-from webui.core.request import RequestDraft, complete
+from webui.core.request import RequestDraft, SamplingDraft, complete
+from webui.core.sampling import AUTOMATIC, fitting, split
 from webui.database import Database
 from webui.extensions import Extensions
 from webui.gallery.gallery import Gallery
@@ -94,13 +95,13 @@ class Studio:
         record = self.library.find(name, field="checkpoint")
         if record.family is None:
             raise Unsupported(f"“{record.label}” cannot be used: {record.problem}", field="checkpoint")
-        request = complete(draft, record.defaults.model_dump() | {"checkpoint": record.id})
+        request = complete(self._named(draft, record.defaults), record.defaults.model_dump() | {"checkpoint": record.id})
         request = request.model_copy(update={"checkpoint": record.id})
         request = self.extensions.prepare_request(request, record, owner)
         sampler = self.samplers.find(request.sampling.sampler, field="sampling.sampler")
         schedule = self.schedules.find(request.sampling.schedule, field="sampling.schedule")
-        if sampler.schedules is not None and schedule.id not in sampler.schedules:
-            allowed = ", ".join(sampler.schedules)
+        if not sampler.takes(schedule.id):
+            allowed = ", ".join(sampler.schedules or ())
             raise Unsupported(f"{sampler.id} works with the schedules {allowed}, not {schedule.id}.", field="sampling.schedule")
         sampling = request.sampling.model_copy(update={"sampler": sampler.id, "schedule": schedule.id})
         with self._jobs.order:
@@ -110,6 +111,23 @@ class Studio:
         self._dispatcher.wake()
         self.library.hash_soon(record)  # its pictures will name it; a large file takes seconds
         return job
+
+    def _named(self, draft: RequestDraft, defaults: CheckpointDefaults) -> RequestDraft:
+        """With the sampler and the schedule that its names mean; a schedule that is left open follows the sampler.
+
+        Raises `UserError` for a sampler that is not there, or whose older joined name says another schedule than is asked for.
+        """
+        asked = draft.sampling or SamplingDraft()
+        name, carried = split(asked.sampler or defaults.sampler, self.samplers, self.schedules)
+        sampler = self.samplers.find(name, field="sampling.sampler")
+        schedule = asked.schedule or carried or fitting(sampler, defaults.schedule)
+        if carried and asked.schedule:
+            known = self.schedules.find(asked.schedule, field="sampling.schedule").id
+            if known not in (AUTOMATIC, carried):
+                says = f"“{asked.sampler}” means {sampler.id} with {carried}, not {known}. Ask for the sampler {sampler.id}."
+                raise Unsupported(says, field="sampling.schedule")
+            schedule = carried
+        return draft.model_copy(update={"sampling": asked.model_copy(update={"sampler": sampler.id, "schedule": schedule})})
 
     def _check_room(self, owner: Person) -> None:
         everyone, own = self._jobs.waiting(owner.id)
@@ -202,9 +220,18 @@ class Studio:
 
     # --- pictures ---
 
-    def pictures(self, query: str = "", *, page: int = 1, per_page: int = 60, starred: bool = False, trashed: bool = False) -> PicturePage:
-        """Newest first; see `Gallery.search`."""
-        return self.gallery.search(query, page=page, per_page=per_page, starred=starred, trashed=trashed)
+    def pictures(
+        self,
+        query: str = "",
+        *,
+        page: int = 1,
+        per_page: int = 60,
+        starred: bool = False,
+        trashed: bool = False,
+        owner: str | None = None,
+    ) -> PicturePage:
+        """Newest first; `owner` is a `Person.id`, None for everyone's; see `Gallery.search`."""
+        return self.gallery.search(query, page=page, per_page=per_page, starred=starred, trashed=trashed, owner=owner)
 
     def pictures_of(self, job_id: str) -> list[Picture]:
         """In the job's order, without what was trashed; also of a job that is no longer remembered."""

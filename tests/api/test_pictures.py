@@ -5,10 +5,11 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from tests.api.conftest import HERE, client_of, error, make
+from tests.api.conftest import HERE, client_of, error, finished, make
 from webui.app import Gesso
 from webui.core.errors import NotAllowed
 from webui.core.job import Person
+from webui.core.request import RequestDraft
 
 
 @pytest.fixture
@@ -51,6 +52,16 @@ def test_search_star_trash_and_back(client: TestClient, picture: str) -> None:
     assert client.get("/api/images", params={"trashed": True}).json()["total"] == 1
     client.post("/api/images/restore", json={"ids": [picture]}).raise_for_status()
     assert client.get("/api/images").json()["total"] == 1
+
+
+def test_whoever_asks_for_their_own_gets_no_one_elses(gesso: Gesso, client: TestClient, picture: str) -> None:
+    assert [one["id"] for one in client.get("/api/images", params={"mine": True}).json()["pictures"]] == [picture]
+    guest = Person(id="guest", name="Guest", host=False)
+    assert gesso.studio.pictures(owner=guest.id).total == 0
+    job = gesso.studio.submit(RequestDraft.parse({"prompt": "hills", "width": 64, "height": 64, "sampling": {"steps": 2}}), guest)
+    finished(client, job.id)
+    assert {one.owner for one in gesso.studio.pictures(owner=guest.id).pictures} == {"guest"}
+    assert [one["id"] for one in client.get("/api/images", params={"mine": True}).json()["pictures"]] == [picture]
 
 
 def test_the_trash_is_emptied_for_good_by_the_host_alone(gesso: Gesso, client: TestClient, picture: str) -> None:

@@ -323,6 +323,22 @@ def test_pages_do_not_overlap_and_end(gallery: Gallery) -> None:
         assert {page.total for page in pages} == {7}
 
 
+@pytest.mark.parametrize("query", ["", "lake"])
+def test_one_persons_pictures_are_found_behind_everyone_elses(gallery: Gallery, database: Database, query: str) -> None:
+    for n, owner in enumerate(("ann", "host", "ann", "host", "host")):
+        gallery.save(job(f"j{n}", prompt="a lake").model_copy(update={"owner": owner}), 0, picture(), n, {})
+    page = gallery.search(query, owner="ann", per_page=1)
+    assert ([one.seed for one in page.pictures], page.total) == ([2], 2)
+    gallery.star(gallery.search(query, owner="ann").pictures[1].id, True)
+    assert [one.seed for one in gallery.search(query, owner="ann", starred=True).pictures] == [0]
+    assert gallery.search(query, owner="host", starred=True).total == 0
+    gallery.trash([page.pictures[0].id])
+    assert [one.seed for one in gallery.search(query, owner="ann", trashed=True).pictures] == [2]
+    assert gallery.search(query, owner="\ud800").total == 0
+    plan = database.read("EXPLAIN QUERY PLAN SELECT count(*) FROM pictures WHERE trashed_at IS NULL AND owner = 'ann'")
+    assert "COVERING INDEX pictures_own" in plan[0]["detail"], "no row is read to be counted"
+
+
 @pytest.mark.parametrize("window", [{"page": 0}, {"page": -1}, {"per_page": 0}, {"per_page": 501}])
 def test_a_page_that_cannot_be(gallery: Gallery, window: dict[str, int]) -> None:
     with pytest.raises(UserError, match="Pages count from 1") as caught:

@@ -24,16 +24,18 @@ ZIP: dict[int | str, dict[str, Any]] = {200: {"content": {"application/zip": {}}
 
 
 @router.get("/images", summary="Search pictures")
-def images(
+def images(  # noqa: PLR0913  # each is a query parameter
     studio: TheStudio,
+    who: Who,
     query: Annotated[str, Query(max_length=1000, description="Words of the prompt; all must be there.")] = "",
     page: Annotated[int, Query(ge=1, le=10**6)] = 1,
     per_page: Annotated[int, Query(ge=1, le=500)] = 60,
     starred: bool = False,
     trashed: bool = False,
+    mine: Annotated[bool, Query(description="Only those that whoever asks has made.")] = False,
 ) -> PicturePage:
     """Newest first."""
-    return studio.pictures(query, page=page, per_page=per_page, starred=starred, trashed=trashed)
+    return studio.pictures(query, page=page, per_page=per_page, starred=starred, trashed=trashed, owner=who.id if mine else None)
 
 
 @router.post("/images/trash", summary="Move pictures to the trash")

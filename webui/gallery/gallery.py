@@ -20,7 +20,7 @@ from webui.database import Database
 from webui.gallery.archive import make_archive
 from webui.gallery.chunks import MAX_INFOTEXT, read_png
 from webui.gallery.files import ARCHIVES, STARS, THUMBNAILS, Files
-from webui.gallery.index import BATCH, Entry, Index
+from webui.gallery.index import BATCH, Entry, Index, Which
 from webui.gallery.metadata import GESSO, PARAMETERS, infotext_of, origin_of, png_info, read_origin
 from webui.gallery.parameters import Names, Parameters, from_origin, from_picture, from_text
 from webui.gallery.reveal import reveal
@@ -103,15 +103,25 @@ class Gallery:
 
     # --- finding ---
 
-    def search(self, query: str = "", *, page: int = 1, per_page: int = 60, starred: bool = False, trashed: bool = False) -> PicturePage:
+    def search(
+        self,
+        query: str = "",
+        *,
+        page: int = 1,
+        per_page: int = 60,
+        starred: bool = False,
+        trashed: bool = False,
+        owner: str | None = None,
+    ) -> PicturePage:
         """Pictures in whose prompts or checkpoint every word of `query` begins a word; newest first.
 
-        `page` counts from 1; beyond the last it is empty. Raises `UserError` for a page that cannot be.
+        `page` counts from 1; beyond the last it is empty. `owner` is a `Person.id`, None for everyone's.
+        Raises `UserError` for a page that cannot be.
         """
         if page < 1 or not 1 <= per_page <= MOST_PER_PAGE:
             raise UserError(f"Pages count from 1 and hold 1 to {MOST_PER_PAGE} pictures.", field="page" if page < 1 else "per_page")
         window = (per_page, min((page - 1) * per_page, 2**62))
-        pictures, total = self._index.search(query, window, starred=starred, trashed=trashed)
+        pictures, total = self._index.search(query, window, Which(starred, trashed, owner))
         return PicturePage(pictures=tuple(pictures), total=total, page=page, per_page=per_page)
 
     def get(self, picture_id: str) -> Picture:

@@ -23,6 +23,14 @@ class Entry(NamedTuple):
     request: str | None
 
 
+class Which(NamedTuple):
+    """Of which pictures a search tells: those in the trash or the others, of those the starred ones, one person's or everyone's."""
+
+    starred: bool = False
+    trashed: bool = False
+    owner: str | None = None
+
+
 class Index:
     """All SQL about pictures. Newest first means by arrival: it does not change when the clock jumps."""
 
@@ -35,15 +43,17 @@ class Index:
             for entry in entries:
                 _insert(db, entry)
 
-    def search(self, query: str, window: tuple[int, int], *, starred: bool, trashed: bool) -> tuple[list[Picture], int]:
+    def search(self, query: str, window: tuple[int, int], which: Which) -> tuple[list[Picture], int]:
         """The pictures of `window` (limit, offset), newest first, and how many match in all."""
-        numbers = f"SELECT number FROM pictures WHERE {_state(starred, trashed)}"
+        numbers = f"SELECT number FROM pictures WHERE {_state(which)}"
         words: tuple[str, ...] = ()
         if query.strip():
-            numbers = _found(starred, trashed)
+            numbers = _found(which)
             words = (fts_query(query),)
             if words == ("",):
                 return [], 0
+        if which.owner is not None:
+            words = (*words, _storable(which.owner))
         rows = self._database.read(
             f"SELECT {COLUMNS} FROM pictures WHERE number IN ({numbers} ORDER BY number DESC LIMIT ? OFFSET ?) ORDER BY number DESC",
             (*words, *window),
@@ -121,19 +131,21 @@ class Index:
             db.execute("INSERT INTO pictures_text (pictures_text) VALUES ('rebuild')")
 
 
-def _state(starred: bool, trashed: bool) -> str:
-    """A condition on rows for which there is an index of numbers alone."""
-    return f"trashed_at IS {'NOT ' if trashed else ''}NULL{' AND starred = 1' if starred else ''}"
+def _state(which: Which) -> str:
+    """A condition on rows for which there is an index of numbers alone, or one that leaves few rows; an owner is its parameter."""
+    starred = " AND starred = 1" if which.starred else ""
+    owner = " AND owner = ?" if which.owner is not None else ""
+    return f"trashed_at IS {'NOT ' if which.trashed else ''}NULL{starred}{owner}"
 
 
-def _found(starred: bool, trashed: bool) -> str:
-    """The numbers of rows with the words. Few rows are starred or in the trash: each match is held against those, in memory.
+def _found(which: Which) -> str:
+    """The numbers of rows with the words. Few rows are starred, in the trash or one person's: each match is held against those, in memory.
 
     The plus keeps SQLite from asking the text index about them one by one; no match's row is read.
     """
-    few = f"IN (SELECT number FROM pictures WHERE {_state(starred, trashed)})"
-    others = f"NOT IN (SELECT number FROM pictures WHERE {_state(False, True)})"
-    return f"SELECT rowid AS number FROM pictures_text WHERE pictures_text MATCH ? AND +rowid {few if starred or trashed else others}"
+    few = f"IN (SELECT number FROM pictures WHERE {_state(which)})"
+    others = f"NOT IN (SELECT number FROM pictures WHERE {_state(Which(trashed=True))})"
+    return f"SELECT rowid AS number FROM pictures_text WHERE pictures_text MATCH ? AND +rowid {others if which == Which() else few}"
 
 
 def fts_query(query: str) -> str:
