@@ -110,6 +110,16 @@ def test_threads_write_one_after_another_and_read_their_own_writes(database: Dat
     assert len(flags(database)) == 100
 
 
+def test_who_reads_does_not_wait_for_who_writes(database: Database) -> None:
+    """Neither with a connection that was idle, nor with a new one; what is not committed is not seen."""
+    flag(database, "a", "1")
+    with ThreadPoolExecutor(3) as pool:
+        with database.write() as db:
+            db.execute("INSERT INTO flags VALUES ('b', '1')")
+            assert [each.result(timeout=20) for each in [pool.submit(flags, database) for _ in range(3)]] == [["a"]] * 3
+        assert pool.submit(flags, database).result(timeout=20) == ["a", "b"]
+
+
 def test_threads_that_come_and_go_leave_no_connections_behind(database: Database) -> None:
     open_files = len(list(Path("/proc/self/fd").iterdir())) if sys.platform == "linux" else 0
     for _ in range(30):

@@ -1,13 +1,15 @@
-"""Streams through the door: they end with the client, with the session, and with the program."""
+"""Streams through the door: they end with the client, with the session, and with the program. Nobody waits for a look at the disk."""
 
 import asyncio
+import threading
 from typing import Any
 
 import pytest
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
-from tests.door.wire import COLLEAGUE, HERE, SERVER, scope_of
+from tests.door.wire import COLLEAGUE, HERE, SERVER, converse, scope_of
+from webui.core.job import Person
 from webui.door import Door, Link
 
 SOON = 5.0
@@ -29,11 +31,15 @@ class Client:
     def __init__(self, door: Door, token: str | None) -> None:
         self.sent: list[dict[str, Any]] = []
         self.gone = asyncio.Event()
+        self._asked = False
+        self.ended = asyncio.ensure_future(door(self.scope_of(token), self._receive, self._send))
+
+    @staticmethod
+    def scope_of(token: str | None) -> dict[str, Any]:
+        """What a colleague asks who came in, and without a token what the host asks."""
         cookie = [("cookie", f"gesso_7860={token}")] if token else []
         whence = (COLLEAGUE, SERVER) if token else (HERE, ("127.0.0.1", 7860))
-        self.scope = scope_of("GET", "/", [("host", f"{whence[1][0]}:7860"), *cookie], *whence)
-        self._asked = False
-        self.ended = asyncio.ensure_future(door(self.scope, self._receive, self._send))
+        return scope_of("GET", "/", [("host", f"{whence[1][0]}:7860"), *cookie], *whence)
 
     async def _receive(self) -> dict[str, Any]:
         if not self._asked:
@@ -86,7 +92,8 @@ def test_a_stream_ends_with_the_program(link: Link) -> None:
     asyncio.run(run())
 
 
-def test_an_app_that_only_glances_learns_that_its_client_has_gone() -> None:
+@pytest.mark.parametrize("ending", ["client", "session", "program"])
+def test_an_app_that_only_glances_learns_that_its_client_has_gone(link: Link, ending: str) -> None:
     """Starlette's `is_disconnected` gives up at the first wait: what the first glance began, a later one reads."""
     found: list[bool] = []
 
@@ -98,11 +105,45 @@ def test_an_app_that_only_glances_learns_that_its_client_has_gone() -> None:
             await asyncio.sleep(0.01)
 
     async def run() -> None:
-        client = Client(Door(glancing), None)
-        await asyncio.sleep(0.1)
+        door, token = Door(glancing, link=link), link.people.enter("Ada")
+        client = Client(door, token)
+        await asyncio.sleep(0.2)
         assert found
         assert not any(found)
-        client.gone.set()
+        {"client": client.gone.set, "session": lambda: link.people.leave(token), "program": door.close}[ending]()
         await asyncio.wait_for(client.ended, SOON)
+
+    asyncio.run(run())
+
+
+def test_others_are_served_while_a_session_is_looked_up(shared: Door, link: Link, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the first word of a request as well as later, while its answer streams."""
+    real, looking, go = link.people.person, threading.Event(), threading.Event()
+
+    def slow(token: str) -> Person | None:
+        looking.set()
+        assert go.wait(SOON)
+        return real(token)
+
+    async def served() -> None:
+        await asyncio.to_thread(looking.wait, SOON)
+        assert (await converse(shared, Client.scope_of(None))).status == 200
+        assert not go.is_set()
+        go.set()
+
+    async def run() -> None:
+        token = link.people.enter("Ada")
+        monkeypatch.setattr(link.people, "person", slow)
+        ada = asyncio.ensure_future(converse(shared, Client.scope_of(token)))
+        await served()
+        assert (await ada).status == 200
+
+        stream = Client(Door(endless, link=link), token)
+        await asyncio.wait_for(stream.heard(), SOON)
+        looking.clear()
+        go.clear()
+        await served()
+        link.people.leave(token)
+        await asyncio.wait_for(stream.ended, SOON)
 
     asyncio.run(run())

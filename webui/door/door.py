@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
@@ -50,7 +50,7 @@ class Door:
             return
         headers = Headers(scope=scope)
         refusal = self._refusal(scope, headers)
-        person = None if refusal else self._person(scope, headers)
+        person = None if refusal else await self._person(scope, headers)
         if scope["type"] == "websocket":
             if refusal or person is None:
                 await send({"type": "websocket.close", "code": 1008})
@@ -85,14 +85,18 @@ class Door:
             return "This request comes through a proxy. Start Gesso with --allow-host and the proxy's name: it then asks for a passcode."
         return ""
 
-    def _person(self, scope: Scope, headers: Headers) -> Person | None:
+    async def _person(self, scope: Scope, headers: Headers) -> Person | None:
+        """Looked up at each request, so that a session that was ended is over at once; beside the event loop, for the disk may be slow."""
         if at_this_machine(scope, headers):
             return HOST
         token = _token(scope, headers)
-        return self._link.people.person(token) if self._link and token else None
+        return await asyncio.to_thread(self._link.people.person, token) if self._link and token else None
 
-    def _still_in(self, token: str) -> Callable[[], bool]:
-        return lambda: self._link is not None and self._link.people.person(token) is not None
+    def _still_in(self, token: str) -> Callable[[], Awaitable[bool]]:
+        async def look() -> bool:
+            return self._link is not None and await asyncio.to_thread(self._link.people.person, token) is not None
+
+        return look
 
     async def _ask_to_log_in(self, scope: Scope, headers: Headers, send: Send) -> None:
         """A person sees the login page in place of what they wanted; a program is told so."""

@@ -1,7 +1,8 @@
 """`Exchange`: one HTTP request and its answer, watched on the way: body size, security headers, the end of session and program."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -18,7 +19,9 @@ _GONE: Message = {"type": "http.disconnect"}
 class Exchange:
     """`receive` and `send` are handed to the app in place of the server's."""
 
-    def __init__(self, receive: Receive, send: Send, limit: int, closing: asyncio.Event, welcome: Callable[[], bool] | None = None) -> None:
+    def __init__(
+        self, receive: Receive, send: Send, limit: int, closing: asyncio.Event, welcome: Callable[[], Awaitable[bool]] | None = None
+    ) -> None:
         """`welcome` says whether the person is still let in; None for one who always is."""
         self._receive = receive
         self._send = send
@@ -26,6 +29,7 @@ class Exchange:
         self._closing = closing
         self._welcome = welcome
         self._gone: asyncio.Future[Message] | None = None  # what the server says when the client goes
+        self._ended: asyncio.Future[None] | None = None  # done when its session or the program is over
         self._cut = False  # the app was told that the client went, though it is there
         self._came = 0  # bytes of the body so far
         self._whole = False
@@ -46,8 +50,9 @@ class Exchange:
             if not self.too_large:
                 raise
         finally:
-            if self._gone is not None:
-                self._gone.cancel()
+            for watch in (self._gone, self._ended):
+                if watch is not None:
+                    watch.cancel()
         if self.too_large and not self._answered:
             await self.refuse()
         elif self._cut and self._answered and not self._complete:
@@ -81,22 +86,27 @@ class Exchange:
 
     async def _until_gone(self) -> Message:
         """Wait for the client to go, or for its session or the program to end: to a stream all are the same."""
-        if self._gone is None:  # kept between calls, each of which may be given up after the first look
-            self._gone = asyncio.ensure_future(self._receive())
-        ending = asyncio.ensure_future(self._closing.wait())
-        either: set[asyncio.Future[Any]] = {self._gone, ending}
-        try:
-            while not self._over():
-                await asyncio.wait(either, timeout=LOOK, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            ending.cancel()
-        return self._gone.result() if self._gone.done() else _GONE
+        if self.too_large:
+            return self._cut_off()
+        if self._gone is None or self._ended is None:  # kept between calls, each of which may be given up at its first wait
+            self._gone, self._ended = asyncio.ensure_future(self._receive()), asyncio.ensure_future(self._until_over())
+        if not (self._gone.done() or self._ended.done()):
+            either: set[asyncio.Future[Any]] = {self._gone, self._ended}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if self._gone.done():
+            return self._gone.result()
+        self._ended.result()  # raises what the look raised
+        return self._cut_off()
 
-    def _over(self) -> bool:
-        if self._gone is not None and self._gone.done():
-            return True
-        self._cut = self.too_large or self._closing.is_set() or (self._welcome is not None and not self._welcome())
-        return self._cut
+    async def _until_over(self) -> None:
+        """A look every now and then, for the session may end elsewhere."""
+        while not self._closing.is_set() and (self._welcome is None or await self._welcome()):
+            with suppress(TimeoutError):  # time for the next look
+                await asyncio.wait_for(self._closing.wait(), None if self._welcome is None else LOOK)
+
+    def _cut_off(self) -> Message:
+        self._cut = True
+        return _GONE
 
     async def send(self, message: Message) -> None:
         if self.too_large and not self._answered:
