@@ -142,6 +142,14 @@ class Studio:
         """Newest first; with `active=True` those waiting and running, in the order in which they will run."""
         return self._jobs.list(active=active, limit=limit, offset=offset)
 
+    def active_of(self, owner: Person) -> list[Job]:
+        """All of one person's jobs that wait and run, in the order in which they will run."""
+        return self._jobs.active_of(owner.id)
+
+    def active_count(self) -> int:
+        """How many jobs wait and run, everyone's."""
+        return self._jobs.active_count()
+
     def position(self, job_id: str) -> int:
         """How many waiting jobs run before this one; 0 is next, and for a job that no longer waits."""
         return self._jobs.position(job_id)

@@ -13,9 +13,11 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from tests.api.conftest import error, make
-from webui.api.streams import MAX_WAITING, Mailbox
+from webui.api.streams import MAX_WAITING, WINDOW, Mailbox, snapshot
 from webui.app import Gesso
 from webui.core.events import Changed, Progress, QueueChanged
+from webui.core.job import HOST, Person
+from webui.core.request import RequestDraft
 from webui.door.server import Server
 
 
@@ -95,7 +97,7 @@ def test_everything_begins_with_a_snapshot_and_goes_on(served: str) -> None:
     with httpx.Client(base_url=served, timeout=30) as client, client.stream("GET", "/api/events") as stream:
         lines = stream.iter_lines()
         snapshot = until(lines, "snapshot")[-1][2]
-        assert set(snapshot) == {"jobs", "progress", "paused", "paused_because", "engines", "you"}
+        assert set(snapshot) == {"jobs", "progress", "paused", "paused_because", "engines", "you", "active"}
         assert snapshot["you"]["host"] is True
         job_id = httpx.post(f"{served}/api/jobs", json=SMALL).json()["id"]
         told = until(lines, "finished")
@@ -103,6 +105,29 @@ def test_everything_begins_with_a_snapshot_and_goes_on(served: str) -> None:
     progress = [data for _, name, data in told if name == "progress"]
     assert progress
     assert all(data["preview"] is None for data in progress)
+
+
+def test_a_snapshot_tells_of_ones_own_jobs_behind_everyone_elses(gesso: Gesso) -> None:
+    studio, guest = gesso.studio, Person(id="guest", name="Guest")
+    studio.pause(True, HOST)
+    draft = RequestDraft.parse({"prompt": "hills", "width": 64, "height": 64})
+    others = [studio.submit(draft, HOST).id for _ in range(WINDOW + 3)]
+    own = [studio.submit(draft, guest).id for _ in range(2)]
+    seen = snapshot(studio, guest, previews=False)
+    assert [job.id for job in seen.jobs] == others[:WINDOW] + own
+    assert seen.active == WINDOW + 5
+    assert [job.id for job in snapshot(studio, HOST, previews=False).jobs] == others
+
+
+def test_every_change_of_the_queue_says_how_long_it_is(served: str) -> None:
+    with httpx.Client(base_url=served, timeout=30) as client, client.stream("GET", "/api/events") as stream:
+        lines = stream.iter_lines()
+        assert until(lines, "snapshot")[-1][2]["active"] == 0
+        httpx.post(f"{served}/api/queue", json={"paused": True})
+        job_id = httpx.post(f"{served}/api/jobs", json=SMALL).json()["id"]
+        assert until(lines, "changed")[-1][2]["active"] == 1
+        httpx.delete(f"{served}/api/jobs/{job_id}")
+        assert until(lines, "finished")[-1][2]["active"] == 0
 
 
 def test_two_listeners_hear_the_same(served: str) -> None:

@@ -106,7 +106,10 @@ class JobList(Frozen):
 class Snapshot(Frozen):
     """How everything stands when a listener begins, and again when it fell too far behind."""
 
-    jobs: tuple[Job, ...] = Field(description="Waiting and running ones, in the order in which they run.")
+    jobs: tuple[Job, ...] = Field(
+        description="Of the waiting and running ones the first 200, then all others of yours; in the order in which they run."
+    )
+    active: int = Field(ge=0, description="How many wait and run in all.")
     progress: tuple[ProgressView, ...]
     paused: bool
     paused_because: str = ""

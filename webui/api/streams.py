@@ -21,6 +21,7 @@ from webui.studio import Studio
 
 HEARTBEAT = 15.0  # seconds of silence after which a comment keeps the connection open
 LOOK = 1.0  # seconds between looks at the engines' states, which change without an event
+WINDOW = 200  # of all jobs that wait and run, those that a snapshot tells of; it tells of all that are the listener's own
 MAX_WAITING = 500  # events that a slow listener may leave unread, before it is told to begin anew
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -77,17 +78,18 @@ def _job_of(event: BusEvent) -> str | None:
             return None
 
 
-def told(event: BusEvent, previews: bool) -> tuple[str, dict[str, Any]]:
-    """An event's name and its data."""
+def told(event: BusEvent, previews: bool, active: int | None = None) -> tuple[str, dict[str, Any]]:
+    """An event's name and its data. `active` is how many jobs wait and run, None for who watches one of them."""
+    counted = {} if active is None else {"active": active}
     match event:
         case Progress():
             return "progress", ProgressView.of(event, preview=previews).model_dump()
         case Saved(job_id=job_id, picture=picture):
             return "saved", {"job_id": job_id, "picture": picture.model_dump()}
         case Changed(job=job, message=message):
-            return "changed", {"job": job.model_dump(mode="json"), "message": message}
+            return "changed", {"job": job.model_dump(mode="json"), "message": message} | counted
         case Finished(job=job):
-            return "finished", {"job": job.model_dump(mode="json")}
+            return "finished", {"job": job.model_dump(mode="json")} | counted
         case QueueChanged(paused=paused, message=message, level=level, because=because):
             return "queue", {"paused": paused, "paused_because": because, "message": message, "level": level}
 
@@ -104,10 +106,13 @@ class _Writer:
 
 
 def snapshot(studio: Studio, person: Person, previews: bool) -> Snapshot:
-    jobs = studio.jobs(active=True)
+    jobs = studio.jobs(active=True, limit=WINDOW)
+    known = {job.id for job in jobs}
+    jobs += [job for job in studio.active_of(person) if job.id not in known]
     latest = [progress for job in jobs if (progress := studio.progress(job.id)) is not None]
     return Snapshot(
         jobs=tuple(jobs),
+        active=max(studio.active_count(), len(jobs)),
         progress=tuple(ProgressView.of(progress, preview=previews) for progress in latest),
         paused=studio.paused,
         paused_because=studio.paused_because,
@@ -130,7 +135,9 @@ async def everything(studio: Studio, person: Person, previews: bool) -> AsyncIte
         yield writer.event("snapshot", first)
         while True:
             batch = await mailbox.take(LOOK)
-            parts = [writer.event(*told(event, previews)) for event in batch or ()]
+            counts = any(isinstance(event, Changed | Finished) for event in batch or ())
+            active = await run_in_threadpool(studio.active_count) if counts else None
+            parts = [writer.event(*told(event, previews, active)) for event in batch or ()]
             if batch is None:
                 parts = [writer.event("snapshot", await run_in_threadpool(snapshot, studio, person, previews))]
             if (states := _engines(studio)) != engines:

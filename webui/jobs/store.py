@@ -87,6 +87,16 @@ class JobStore:
             sql = "SELECT * FROM jobs WHERE status NOT IN ('queued', 'running') ORDER BY sequence DESC LIMIT ? OFFSET ?"
         return [_job(row) for row in self._database.read(sql, (limit, offset))]
 
+    def active_of(self, owner: str) -> Jobs:
+        """All of one owner's jobs that run and wait, in the order in which they (will) run."""
+        sql = "SELECT * FROM jobs WHERE status = ? AND owner = ? ORDER BY place"
+        return [_job(row) for status in (Status.RUNNING, Status.QUEUED) for row in self._database.read(sql, (status.value, owner))]
+
+    def active_count(self) -> int:
+        """How many jobs run and wait, everyone's."""
+        sql = """SELECT (SELECT count(*) FROM jobs WHERE status = 'running') + (SELECT count(*) FROM jobs WHERE status = 'queued')"""
+        return int(self._database.read(sql)[0][0])
+
     def position(self, job_id: str) -> int:
         """How many waiting jobs run before this one; 0 is next, and for a job that no longer waits. Raises `NotFound`."""
         job = self.get(job_id)
