@@ -1,12 +1,13 @@
 """The gallery as the studio uses it: save, find, star, throw away and take back, download, start over."""
 
+import errno
 import json
 import os
 import threading
 import time
 import zipfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -233,6 +234,94 @@ def test_rebuild_keeps_stars_and_order_and_sees_changed_files(gallery: Gallery, 
     with database.write() as db:
         db.execute("INSERT INTO pictures_text (pictures_text, rank) VALUES ('integrity-check', 1)")
     assert gallery.search("", starred=True).pictures == (before.pictures[1],)
+
+
+def between(gallery: Gallery, monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> None:
+    """`act` happens when a rebuild has read every file and has written no row."""
+    real: Callable[..., int] = gallery._index.replace
+
+    def late(*args: Any) -> int:
+        monkeypatch.undo()
+        act()
+        return real(*args)
+
+    monkeypatch.setattr(gallery._index, "replace", late)
+
+
+def test_what_people_throw_away_and_take_back_during_a_rebuild_stays_so(
+    gallery: Gallery, outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thrown, deleted, back, kept, lost = (gallery.save(job(), n, picture(n), n, {}) for n in range(5))
+    gallery.trash([deleted.id, back.id])
+
+    def act() -> None:
+        gallery.restore([back.id])
+        gallery.empty_trash()
+        gallery.trash([thrown.id])
+        (outputs / lost.path).unlink()
+
+    between(gallery, monkeypatch, act)
+    assert gallery.rebuild() == 3
+    assert gallery.search("").pictures == (kept, back)
+    (binned,) = gallery.search("", trashed=True).pictures
+    assert binned.model_copy(update={"trashed_at": None}) == thrown
+    assert gallery.file(thrown.id).is_file()
+    assert gallery.restore([thrown.id]) == [thrown]
+    for gone in (deleted, lost):
+        with pytest.raises(NotFound):
+            gallery.get(gone.id)
+
+
+def test_a_picture_that_is_taken_back_between_the_walks_of_a_rebuild_keeps_its_row(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = gallery.save(job(), 0, picture(), 1, {})
+    gallery.trash([saved.id])
+    real = gallery._files.walk
+
+    def walk(*, trashed: bool = False) -> Any:
+        if trashed:
+            gallery.restore([saved.id])
+        return real(trashed=trashed)
+
+    monkeypatch.setattr(gallery._files, "walk", walk)
+    gallery.rebuild()
+    assert gallery.search("").pictures == (saved,)
+
+
+def test_a_picture_that_a_rebuild_finds_before_its_row_is_written_is_kept_once(
+    gallery: Gallery, outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = gallery._files.save
+
+    def save(write: Any, name: str) -> str:
+        path = real(write, name)
+        assert gallery.rebuild() == 1
+        return path
+
+    monkeypatch.setattr(gallery._files, "save", save)
+    saved = gallery.save(job(), 0, picture(), 1, {})
+    assert gallery.search("").pictures == (saved,)
+    assert gallery.of_job(job().id) == [saved]
+    assert files(outputs) == [saved.path]
+
+
+def test_two_who_trash_one_picture_at_once_both_have_it_in_the_trash(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = gallery.save(job(), 0, picture(), 1, {})
+    real, others = gallery._files.trash, ThreadPoolExecutor(1)
+    second: list[Future[Any]] = []
+
+    def trash(path: str) -> None:
+        if not second:  # the first comes here with the row as it was; the second may begin before or after that row is written
+            second.append(others.submit(gallery.trash, [saved.id]))
+            time.sleep(0.1)
+        real(path)
+
+    monkeypatch.setattr(gallery._files, "trash", trash)
+    (first,) = gallery.trash([saved.id])
+    assert second[0].result(timeout=20) == [first]
+    assert first.trashed_at is not None
+    assert gallery.file(saved.id).is_file()
 
 
 def test_foreign_pictures_are_indexed_copies_get_ids_of_their_own_and_the_rest_is_named(
@@ -498,6 +587,32 @@ def test_what_cannot_be_moved_stops_there_and_the_rows_say_so(gallery: Gallery, 
     with pytest.raises(StorageError, match="another file with its name"):
         gallery.restore([saved[0].id])
     assert gallery.file(saved[0].id).is_file()
+
+
+@pytest.mark.parametrize("both", [False, True])
+def test_a_picture_that_is_open_on_windows_is_trashed_at_the_next_try(
+    gallery: Gallery, outputs: Path, monkeypatch: pytest.MonkeyPatch, both: bool
+) -> None:
+    """There a file that is being sent can be given a second name, and then neither (`both`) can be taken away."""
+    saved = gallery.save(job(), 0, picture(), 1, {})
+    real, bin_ = Path.unlink, outputs / ".trash" / saved.path
+
+    def refused(self: Path, missing_ok: bool = False) -> None:
+        if self == gallery._files.root / saved.path or (both and self == bin_):
+            raise PermissionError(errno.EACCES, "The process cannot access the file because it is being used by another process")
+        real(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refused)
+    for _ in range(2):
+        with pytest.raises(StorageError, match="cannot be moved: it is open just now.*Try again in a moment"):
+            gallery.trash([saved.id])
+        assert gallery.search("").pictures == (saved,)
+        assert gallery.file(saved.id).is_file()
+        assert bin_.exists() is both
+    monkeypatch.undo()
+    assert gallery.trash([saved.id])[0].trashed_at is not None
+    assert files(outputs) == [f".trash/{saved.path}"]
+    assert gallery.restore([saved.id]) == [saved]
 
 
 def test_emptying_the_trash_deletes_what_is_in_it_alone(gallery: Gallery, outputs: Path) -> None:

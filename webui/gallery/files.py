@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -21,6 +21,7 @@ from webui.core.errors import NotFound, StorageError
 TRASH, THUMBNAILS, ARCHIVES, STARS = ".trash", ".thumbnails", ".archives", ".stars.json"
 PART = ".part"
 SUFFIX = ".png"
+_HELD = "it is open just now, or its folder may not be written to. Try again in a moment, or close what shows it."
 _NUMBERED = re.compile(r"(\d{1,9})-.*")
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,14 @@ class Files:
             raise NotFound(f"The file {PurePosixPath(path).name[:80]} is not in the outputs folder.")
         return real
 
+    def where(self, path: str) -> bool | None:
+        """Whether the file is in the trash; None when it is nowhere. Raises `StorageError` when that cannot be seen."""
+        with storage_errors(self.outputs):
+            for trashed in (False, True, False):  # a move gives the second name first: who looks at both, and again, cannot miss it
+                if self._place(path, trashed).exists():
+                    return trashed
+        return None
+
     def _place(self, path: str, trashed: bool) -> Path:
         return self.outputs / TRASH / path if trashed else self.outputs / path
 
@@ -104,9 +113,14 @@ class Files:
     def _move(self, source: Path, target: Path) -> None:
         with storage_errors(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
-            if not _appear(source, target):
+            if not _appear(source, target) and not target.samefile(source):  # the same: a move that was cut short
                 raise StorageError(f"{target.name} cannot be moved: there is another file with its name in {target.parent}.")
-            source.unlink(missing_ok=True)
+            try:
+                source.unlink(missing_ok=True)
+            except PermissionError as error:
+                with suppress(PermissionError):  # the same file, which Windows keeps; the next try, or start, ends the move
+                    target.unlink()
+                raise StorageError(f"{source.name} cannot be moved: {_HELD}") from error
             sync_folder(target.parent)
 
     def untwin(self, path: str, *, keep_trashed: bool) -> None:

@@ -4,8 +4,9 @@ import json
 import logging
 import secrets
 import sqlite3
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from PIL.Image import Image
@@ -46,6 +47,7 @@ class Gallery:
         self._files = Files(outputs)
         self._index = Index(database)
         self._library = library
+        self._moving = threading.Lock()  # two who move one file would each take the other's move for a loss
         self._thumbnails = Thumbnails(outputs / THUMBNAILS)
         self._stars = Stars(outputs / STARS, self._index.starred)
         self.reconcile()
@@ -155,35 +157,39 @@ class Gallery:
 
     def trash(self, picture_ids: Sequence[str]) -> list[Picture]:
         """Move to `.trash`, from where `restore` takes them back to exactly their places. Raises `NotFound`, `StorageError`."""
-        pictures = self._index.many(picture_ids)
-        self._move([picture for picture in pictures if picture.trashed_at is None], time.time())
+        self._move(picture_ids, time.time())
         return self._index.many(picture_ids)
 
     def restore(self, picture_ids: Sequence[str]) -> list[Picture]:
         """Undo `trash`. Raises `NotFound`, `StorageError`."""
-        pictures = self._index.many(picture_ids)
-        self._move([picture for picture in pictures if picture.trashed_at is not None], None)
+        self._move(picture_ids, None)
         return self._index.many(picture_ids)
 
-    def _move(self, pictures: list[Picture], trashed_at: float | None) -> None:
+    def _move(self, picture_ids: Sequence[str], trashed_at: float | None) -> None:
         """Those moved before one fails stay moved, and their rows say so; one whose file is gone leaves the gallery."""
         moved: list[str] = []
-        try:
-            for picture in pictures:
-                try:
-                    (self._files.restore if trashed_at is None else self._files.trash)(picture.path)
-                except NotFound:
-                    self._index.remove([picture.path])
-                    raise
-                moved.append(picture.path)
-        finally:
-            self._index.set_trashed(moved, trashed_at)
+        with self._moving:
+            pictures = [one for one in self._index.many(picture_ids) if (one.trashed_at is None) is (trashed_at is not None)]
+            try:
+                for picture in pictures:
+                    try:
+                        (self._files.restore if trashed_at is None else self._files.trash)(picture.path)
+                    except NotFound:
+                        self._index.remove([picture.path])
+                        raise
+                    moved.append(picture.path)
+            finally:
+                self._index.set_trashed(moved, trashed_at)
 
     def empty_trash(self) -> int:
         """Delete what is in the trash, for good; returns how many pictures that were. Raises `StorageError`."""
+        with self._moving:
+            return self._delete(self._index.trashed())
+
+    def _delete(self, pictures: Iterable[Picture]) -> int:
         gone: list[Picture] = []
         try:
-            for picture in self._index.trashed():
+            for picture in pictures:
                 self._files.delete(picture.path, trashed=True)
                 gone.append(picture)
                 self._thumbnails.forget(picture.id)
@@ -253,13 +259,14 @@ class Gallery:
     def rebuild(self) -> int:
         """Read every file again, as if there were no index; stars stay. Returns how many pictures there are.
 
-        For an index that was lost or damaged; jobs may go on meanwhile.
+        For an index that was lost or damaged; jobs may go on meanwhile, and people may trash, take back and delete.
         """
         rows = self._index.paths()  # before the files are looked at, for a picture that is saved meanwhile has both
         everything = [(path, False) for path in self._files.walk()]
         live = {path for path, _ in everything}
         everything += [(path, True) for path in self._files.walk(trashed=True) if path not in live]
-        self._index.remove(rows - {path for path, _ in everything})
+        missed = rows - {path for path, _ in everything}  # also what was moved between the two walks
+        self._index.remove([path for path in missed if self._files.where(path) is None])
         count = self._index_files(everything)
         self._index.rebuild_text()
         return count
@@ -268,9 +275,7 @@ class Gallery:
         if len(places) > BATCH:
             log.info("Indexing %d pictures …", len(places))
         entries = sorted(self._entries(places), key=lambda entry: (entry.picture.created_at, entry.picture.path))
-        for start in range(0, len(entries), BATCH):
-            self._index.replace(entries[start : start + BATCH])
-        return len(entries)
+        return sum(self._index.replace(entries[start : start + BATCH], self._files.where) for start in range(0, len(entries), BATCH))
 
     def _entries(self, places: Sequence[tuple[str, bool]]) -> Iterator[Entry]:
         for path, trashed in places:

@@ -2,7 +2,8 @@
 
 import secrets
 import sqlite3
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from webui.core.errors import NotFound
@@ -13,6 +14,9 @@ LONGEST_QUERY = 500  # characters
 MOST_WORDS = 16
 COLUMNS = ", ".join('picture_index AS "index"' if name == "index" else name for name in Picture.model_fields)
 BATCH = 500  # rows of a statement or a transaction
+
+Where = Callable[[str], bool | None]
+"""Where a path's file is now: in the trash (True), not in the trash (False), nowhere (None)."""
 
 
 class Entry(NamedTuple):
@@ -38,10 +42,13 @@ class Index:
         self._database = database
 
     def add(self, entries: Sequence[Entry]) -> None:
-        """In one transaction; a second file of the same job and index is kept without them. Raises `StorageError`."""
+        """In one transaction; a second file of the same job and index is kept without them. Raises `StorageError`.
+
+        A row that the path has already is of the same file (a rebuild found it first), and is written anew.
+        """
         with self._database.write() as db:
             for entry in entries:
-                _insert(db, entry)
+                _put(db, entry)
 
     def search(self, query: str, window: tuple[int, int], which: Which) -> tuple[list[Picture], int]:
         """The pictures of `window` (limit, offset), newest first, and how many match in all."""
@@ -113,17 +120,25 @@ class Index:
         """Of every row; read from an index that holds nothing else."""
         return {row[0] for row in self._database.read("SELECT path FROM pictures")}
 
-    def replace(self, entries: Sequence[Entry]) -> None:
-        """Rewrite rows by path, with their star and their place in the order; add those that are new."""
+    def replace(self, entries: Sequence[Entry], where: Where) -> int:
+        """Rewrite rows by path, with their star and their place in the order; add those that are new. Returns how many there are.
+
+        People trash, restore and delete while files are read: `where` is asked here, where no row changes beside us. Who moves
+        a file writes its row after that, so a file that moves on from here gets its row from whoever moves it.
+        """
+        kept = 0
         with self._database.write() as db:
             for entry in entries:
-                old = db.execute("SELECT number, starred FROM pictures WHERE path = ?", (entry.picture.path,)).fetchone()
-                if old is None:
-                    _insert(db, entry)
+                picture = entry.picture
+                trashed = where(picture.path)
+                if trashed is None:
+                    db.execute("DELETE FROM pictures WHERE path = ?", (picture.path,))
                     continue
-                db.execute("DELETE FROM pictures WHERE number = ?", (old["number"],))
-                picture = entry.picture.model_copy(update={"starred": bool(old["starred"])})
-                _insert(db, entry._replace(picture=picture), old["number"])
+                if trashed is not (picture.trashed_at is not None):
+                    picture = picture.model_copy(update={"trashed_at": time.time() if trashed else None})
+                _put(db, entry._replace(picture=picture))
+                kept += 1
+        return kept
 
     def rebuild_text(self) -> None:
         """Read all prompts into the text index anew; it forgets what rows said before they were damaged."""
@@ -157,6 +172,17 @@ def fts_query(query: str) -> str:
     text = query[:LONGEST_QUERY].replace("\0", " ").encode("utf-8", "replace").decode()
     words = [word for word in text.split() if any(mark.isalnum() for mark in word)]
     return " ".join('"' + word.replace('"', " ") + '"*' for word in words[:MOST_WORDS])
+
+
+def _put(db: sqlite3.Connection, entry: Entry) -> None:
+    """The row of a path, in the place and with the star of the one before it."""
+    old = db.execute("SELECT number, starred FROM pictures WHERE path = ?", (entry.picture.path,)).fetchone()
+    if old is None:
+        _insert(db, entry)
+        return
+    db.execute("DELETE FROM pictures WHERE number = ?", (old["number"],))
+    picture = entry.picture.model_copy(update={"starred": bool(old["starred"])})
+    _insert(db, entry._replace(picture=picture), old["number"])
 
 
 def _insert(db: sqlite3.Connection, entry: Entry, number: int | None = None) -> None:
