@@ -127,7 +127,8 @@ class Studio:
                 says = f"“{asked.sampler}” means {sampler.id} with {carried}, not {known}. Ask for the sampler {sampler.id}."
                 raise Unsupported(says, field="sampling.schedule")
             schedule = carried
-        return draft.model_copy(update={"sampling": asked.model_copy(update={"sampler": sampler.id, "schedule": schedule})})
+        named: RequestDraft = draft.model_copy(update={"sampling": asked.model_copy(update={"sampler": sampler.id, "schedule": schedule})})
+        return named
 
     def _check_room(self, owner: Person) -> None:
         everyone, own = self._jobs.waiting(owner.id)

@@ -40,6 +40,15 @@ def test_four_steps_are_those_of_a1111(schedule):
     assert levels(OPTIONS[schedule], SD1, 4) == pytest.approx(SHORT[schedule], abs=6e-5)
 
 
+@pytest.mark.parametrize("schedule", OPTIONS)
+def test_a_discarded_level_is_the_last_above_zero_of_one_step_more(schedule):
+    for steps in (1, 2, 9):
+        more = levels(OPTIONS[schedule], SD1, steps + 1)
+        path = levels(OPTIONS[schedule], SD1, steps, discards=True)
+        assert path.tolist() == [*more[:-2], 0]
+    assert levels(OPTIONS[schedule], SD1, 9, discards=True) == pytest.approx((*VECTORS[schedule][:-2], 0), abs=6e-5)
+
+
 @pytest.mark.parametrize("noise", [SD1, ZERO], ids=["SD 1", "zero SNR"])
 @pytest.mark.parametrize("spacing", SPACINGS)
 def test_levels_fall_to_zero_whatever_the_number_of_steps(spacing, noise):

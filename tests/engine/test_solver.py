@@ -28,7 +28,7 @@ def walk(row: SamplerInfo, schedule: ScheduleInfo, noise: Noise, steps: int, see
     """The end of a run and the exact one, in which the first noise is carried along the ODE."""
     source = torch.Generator().manual_seed(seed)
     first = torch.randn(SHAPE, generator=source)
-    path = levels(schedule.options, noise, steps)
+    path = levels(schedule.options, noise, steps, discards=row.discards)
     solver = Solver(row, noise, path)
     latents = solver.begin(first)
     for call in solver.calls:

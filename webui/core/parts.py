@@ -20,6 +20,11 @@ class SamplerInfo(Frozen):
     schedules: tuple[str, ...] | None = None  # None: all
     second_order: bool = False  # two network calls a step
     automatic: str = "Uniform"  # the schedule that "Automatic" means for it
+    discards: bool = False  # the last level above 0 is left out, of one more than there are steps
+
+    def takes(self, schedule: str) -> bool:
+        """Whether it works with the schedule of this id."""
+        return self.schedules is None or schedule in self.schedules
 
 
 class ScheduleInfo(Frozen):

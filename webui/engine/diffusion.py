@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Literal, NamedTuple
 
@@ -36,6 +37,7 @@ from webui.extensions import Extensions
 from webui.library.store import Library
 
 _log = logging.getLogger(__name__)
+PAUSE = 1.0  # seconds after a run in which the next one begins, if one waits
 FAMILIES: dict[str, ModuleType] = {"sd15": sd15}
 os.environ.setdefault("DIFFUSERS_DISABLE_REMOTE_CODE", "true")
 
@@ -54,11 +56,12 @@ class DiffusionEngine:
         self._busy = threading.Lock()
         self._closed = threading.Event()
         self._message = ""
+        self._wanted = ""  # a checkpoint to be warmed once there is room
 
     def run(self, request: GenerationRequest, *, first: int = 0, cancelled: Callable[[], bool]) -> Iterator[EngineEvent]:
         plan = self._plan(request)
         stop = functools.partial(self._stopped, cancelled)
-        with self._busy, explained(request, self.device, self._manager):
+        with self._working(request.checkpoint), explained(request, self.device, self._manager):
             # 1 borrow the pipeline
             if plan.spec not in self._manager:
                 yield Loading(f"Loading {plan.record.label} …")
@@ -67,7 +70,7 @@ class DiffusionEngine:
                 sampling = request.sampling
                 prompts = pipeline.conditioner.pair(request.prompt, request.negative_prompt, sampling.clip_skip)
                 schedule = resolved(plan.sampler, plan.schedule, pipeline.noise.zero_snr)
-                path = levels(self._schedules.find(schedule).options, pipeline.noise, sampling.steps)
+                path = levels(self._schedules.find(schedule).options, pipeline.noise, sampling.steps, discards=plan.sampler.discards)
                 for start in range(first, request.count, request.batch_size):
                     # 3 first noise, from each picture's own seed
                     seeds = [request.seed_of(index) for index in range(start, min(start + request.batch_size, request.count))]
@@ -97,8 +100,8 @@ class DiffusionEngine:
             raise Unsupported(f"“{record.label}” cannot be used: {record.problem}", field="checkpoint")
         sampler = self._samplers.find(request.sampling.sampler, field="sampling.sampler")
         schedule = self._schedules.find(request.sampling.schedule, field="sampling.schedule").id
-        if sampler.schedules is not None and schedule not in sampler.schedules:
-            allowed = ", ".join(sampler.schedules)
+        if not sampler.takes(schedule):
+            allowed = ", ".join(sampler.schedules or ())
             raise Unsupported(f"{sampler.id} works with the schedules {allowed}, not {schedule}.", field="sampling.schedule")
         return _Plan(record, self._spec(record), sampler, schedule)
 
@@ -129,14 +132,40 @@ class DiffusionEngine:
     def warm(self, checkpoint: str) -> None:
         threading.Thread(target=self._warm, args=(checkpoint,), name="warm", daemon=True).start()
 
+    @contextmanager
+    def _working(self, checkpoint: str) -> Iterator[None]:
+        """Busy with a checkpoint; another one that found no room meanwhile is loaded afterwards."""
+        if checkpoint == self._wanted:
+            self._wanted = self._message = ""
+        try:
+            with self._busy:
+                yield
+        finally:
+            self._warm_later()
+
+    def _warm_later(self) -> None:
+        """Load what found no room, unless the next run comes first: then after that."""
+
+        def act() -> None:
+            if not self._closed.wait(PAUSE) and not self._busy.locked() and self._wanted:
+                self._warm(self._wanted)
+
+        if self._wanted and not self._busy.locked():
+            threading.Thread(target=act, name="warm", daemon=True).start()
+
     def _warm(self, checkpoint: str) -> None:
+        self._wanted = ""
         try:
             record = self._library.find(checkpoint)
             if record.family is None:
                 raise Unsupported(f"“{record.label}” cannot be used: {record.problem}")
             self._message = f"Loading {record.label} …"
-            with self._manager.borrow(self._spec(record)):
+            if self._manager.bring(self._spec(record)):
                 self._message = ""
+            else:
+                self._wanted = checkpoint
+                self._message = f"{record.label} is loaded after the picture that is being made: both do not fit into memory."
+                self._warm_later()  # where that was its last moment
         except (GessoError, OSError, MemoryError, RuntimeError) as error:
             _log.warning("%s could not be loaded ahead", checkpoint, exc_info=error)
             self._message = str(error).split("\n")[0]

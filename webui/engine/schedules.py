@@ -167,12 +167,16 @@ SPACINGS: dict[str, Spacing] = {
 }
 
 
-def levels(options: Mapping[str, Any], noise: Noise, steps: int) -> Levels:
+def levels(options: Mapping[str, Any], noise: Noise, steps: int, *, discards: bool = False) -> Levels:
     """`steps + 1` falling σ, the last 0. `options` are a `ScheduleInfo`'s: a `spacing` and its parameters.
 
+    With `discards` (a `SamplerInfo`'s) they are those of one step more without the last one above 0, whose step in log σ
+    is too wide for some solvers: A1111's "discard next-to-last sigma".
     With zero terminal SNR every run begins at the largest σ, or a grey veil would stay (arXiv:2305.08891, section 3.3);
     from there spacings by σ go on at their `zero_snr_start`, where those by timestep go on of themselves.
     """
+    if discards:
+        return np.delete(levels(options, noise, steps + 1), -2)
     parameters = dict(options)
     spacing = SPACINGS[parameters.pop("spacing")]
     if noise.zero_snr and spacing.by_sigma:
