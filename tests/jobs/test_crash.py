@@ -131,31 +131,36 @@ class Story:
         server.stop()
 
     def check(self) -> None:
-        accepted = [line[1:] for server in self.servers for line in server.heard("accepted")]
-        database = Database(self.folder / "gesso.sqlite3")
-        store = JobStore(database)
-        jobs = {job.id: job for job in reversed(store.list(limit=100_000))}
-        rows = database.read("SELECT * FROM pictures ORDER BY number")
-        integrity = database.read("PRAGMA integrity_check")[0][0]
-        database.close()
-        assert integrity == "ok"
+        lines = [line[1:] for server in self.servers for line in server.heard("accepted")]
+        check(self.folder, [(job_id, int(count), int(seed)) for job_id, count, seed in lines])
 
-        assert [job_id for job_id, _, _ in accepted] == [job_id for job_id in jobs if job_id in {line[0] for line in accepted}]
-        assert {job.status for job in jobs.values()} == {Status.DONE}, [job.error for job in jobs.values() if job.error]
-        made = [(row["job_id"], row["picture_index"], row["seed"]) for row in rows]
-        assert made == [
-            (job.id, index, job.request.sampling.seed + index) for job in jobs.values() for index in range(job.request.count)
-        ], "as if nothing had happened: every picture once, in the jobs' order, with the seeds of an uninterrupted run"
-        for job_id, count, seed in accepted:
-            assert (jobs[job_id].request.count, jobs[job_id].request.sampling.seed) == (int(count), int(seed))
 
-        files = {path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*.png")}
-        assert files == {row["path"] for row in rows}
-        for row in rows:
-            with Image.open(self.folder / row["path"]) as image:
-                image.load()
-                assert image.getpixel((0, 0)) == colour(row["seed"])
-        assert not [path.name for path in self.folder.rglob("*.part")]
+def check(folder: Path, accepted: list[tuple[str, int, int]]) -> None:
+    """That an outputs folder is as if nothing had happened; `accepted` are (job, count, seed), in the order of their answers."""
+    database = Database(folder / "gesso.sqlite3")
+    store = JobStore(database)
+    jobs = {job.id: job for job in reversed(store.list(limit=100_000))}
+    rows = database.read("SELECT * FROM pictures ORDER BY number")
+    integrity = database.read("PRAGMA integrity_check")[0][0]
+    database.close()
+    assert integrity == "ok"
+
+    assert [job_id for job_id, _, _ in accepted] == [job_id for job_id in jobs if job_id in {line[0] for line in accepted}]
+    assert {job.status for job in jobs.values()} == {Status.DONE}, [job.error for job in jobs.values() if job.error]
+    made = [(row["job_id"], row["picture_index"], row["seed"]) for row in rows]
+    assert made == [(job.id, index, job.request.sampling.seed + index) for job in jobs.values() for index in range(job.request.count)], (
+        "every picture once, in the jobs' order, with the seeds of an uninterrupted run"
+    )
+    for job_id, count, seed in accepted:
+        assert (jobs[job_id].request.count, jobs[job_id].request.sampling.seed) == (count, seed)
+
+    files = {path.relative_to(folder).as_posix() for path in folder.rglob("*.png")}
+    assert files == {row["path"] for row in rows}
+    for row in rows:
+        with Image.open(folder / row["path"]) as image:
+            image.load()
+            assert image.getpixel((0, 0)) == colour(row["seed"])
+    assert not [path.name for path in folder.rglob("*.part")]
 
 
 @pytest.fixture
