@@ -14,7 +14,7 @@ from webui.core.parts import Capabilities, SamplerInfo, ScheduleInfo
 from webui.core.picture import Picture, PicturePage
 from webui.core.records import CheckpointDefaults, ModelRecord
 from webui.core.registry import Registry
-from webui.core.request import RequestDraft, SamplingDraft, complete
+from webui.core.request import GenerationRequest, RequestDraft, SamplingDraft, complete
 from webui.core.sampling import AUTOMATIC, fitting, split
 from webui.database import Database
 from webui.extensions import Extensions
@@ -22,6 +22,7 @@ from webui.gallery.gallery import Gallery
 from webui.gallery.parameters import Parameters
 from webui.jobs.bus import Bus
 from webui.jobs.dispatcher import Dispatcher
+from webui.jobs.room import Load, check_collaborator, check_host
 from webui.jobs.store import JobStore
 from webui.jobs.watch import watch
 from webui.library.store import Library
@@ -105,8 +106,9 @@ class Studio:
             raise Unsupported(f"{sampler.id} works with the schedules {allowed}, not {schedule.id}.", field="sampling.schedule")
         sampling = request.sampling.model_copy(update={"sampler": sampler.id, "schedule": schedule.id})
         with self._jobs.order:
-            self._check_room(owner)
-            job = self._jobs.add(request.model_copy(update={"sampling": sampling}), owner)
+            request = request.model_copy(update={"sampling": sampling})
+            self._check_room(request, owner)
+            job = self._jobs.add(request, owner)
             self._bus.publish(Changed(job))
         self._dispatcher.wake()
         self.library.hash_soon(record)  # its pictures will name it; a large file takes seconds
@@ -130,10 +132,14 @@ class Studio:
         named: RequestDraft = draft.model_copy(update={"sampling": asked.model_copy(update={"sampler": sampler.id, "schedule": schedule})})
         return named
 
-    def _check_room(self, owner: Person) -> None:
+    def _check_room(self, request: GenerationRequest, owner: Person) -> None:
         everyone, own = self._jobs.waiting(owner.id)
         if everyone >= MAX_QUEUED or (not owner.host and own >= MAX_QUEUED_COLLABORATOR):
             raise TooMany(f"The queue is full: {own if not owner.host else everyone} jobs are waiting. Let some finish or cancel some.")
+        if owner.host:
+            check_host(Load.of(request), self.gallery.free_space())
+        else:
+            check_collaborator(Load.of(request), Load.of_jobs(self._jobs.waiting_of(owner.id)), self.gallery.free_space())
 
     def job(self, job_id: str) -> Job:
         """Raises `NotFound`."""

@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -90,6 +91,11 @@ class Files:
         if not real.is_relative_to(self.root) or not real.is_file():
             raise NotFound(f"The file {PurePosixPath(path).name[:80]} is not in the outputs folder.")
         return real
+
+    def free_space(self) -> int:
+        """Bytes that the disk still takes. Raises `StorageError`."""
+        with storage_errors(self.outputs):
+            return shutil.disk_usage(self.root).free
 
     def where(self, path: str) -> bool | None:
         """Whether the file is in the trash; None when it is nowhere. Raises `StorageError` when that cannot be seen."""

@@ -103,6 +103,10 @@ class Gallery:
         except StorageError as error:
             log.warning("The picture is saved, its thumbnail is not: %s", error)
 
+    def free_space(self) -> int:
+        """Bytes that the disk of the pictures still takes. Raises `StorageError` when it cannot be asked."""
+        return self._files.free_space()
+
     # --- finding ---
 
     def search(

@@ -111,6 +111,10 @@ class JobStore:
         row = self._database.read(sql, (owner,))[0]
         return row[0], row[1]
 
+    def waiting_of(self, owner: str) -> Jobs:
+        """All jobs of one owner that wait, in no order; for a collaborator, who may have a hundred."""
+        return [_job(row) for row in self._database.read("SELECT * FROM jobs WHERE status = 'queued' AND owner = ?", (owner,))]
+
     @property
     def paused(self) -> bool:
         return self._paused
