@@ -2,9 +2,11 @@
 
 import os
 import sys
+import time
 from typing import Any
 
 from webui.core.errors import LoadFailed, SetupError
+from webui.core.events import Loading
 from webui.engine.fake import FakeEngine
 
 
@@ -30,6 +32,20 @@ class Breaking(FakeEngine):
                 raise LoadFailed("no such weights")
             case "exit":
                 os._exit(3)
+
+
+class Hanging(FakeEngine):
+    """Never comes back where the prompt says so, whoever asks it to."""
+
+    def run(self, request, *, first=0, cancelled):
+        yield Loading("Nothing comes after this.")
+        while request.prompt == "hang":
+            time.sleep(1)
+        yield from super().run(request, first=first, cancelled=cancelled)
+
+
+def hanging(options: dict[str, Any]) -> FakeEngine:
+    return Hanging(**options)
 
 
 def talkative(options: dict[str, Any]) -> FakeEngine:

@@ -15,7 +15,8 @@ import pytest
 from tests.engine.conftest import a_request, never
 from tests.engine.test_contract import pictures, wait_for
 from webui.core.errors import Cancelled, EngineDied, EngineError, LoadFailed, SetupError, UnknownName, Unsupported
-from webui.core.events import Step
+from webui.core.events import Loading, Step
+from webui.engine import process
 from webui.engine.child import portable
 from webui.engine.config import EngineConfig
 from webui.engine.process import EngineProcess
@@ -94,6 +95,70 @@ def test_cancelled_between_events(make):
     with pytest.raises(Cancelled):
         list(engine.run(a_request(sampling={"steps": 100}), cancelled=lambda: time.monotonic() - asked > 0.6))
     assert time.monotonic() - asked < 5
+
+
+@pytest.mark.parametrize("factory", [FAKE, "tests.engine.engines:hanging"], ids=["loading", "hanging"])
+def test_a_cancel_does_not_wait_for_an_engine_that_loads_or_hangs(make, monkeypatch, factory):
+    monkeypatch.setattr(process, "GRACE", 0.1)
+    engine = make(factory, load_delay=3600)
+    begun = []
+    with pytest.raises(Cancelled):
+        for event in engine.run(a_request(prompt="hang"), cancelled=lambda: bool(begun)):
+            begun.append(event)
+    assert len(begun) == 1
+
+
+def test_after_a_cancel_the_next_run_waits_for_the_long_step_and_hears_nothing_of_it(make, monkeypatch):
+    monkeypatch.setattr(process, "GRACE", 0.05)
+    engine = make(delay=0.6)
+    begun = []
+    with pytest.raises(Cancelled):
+        for event in engine.run(a_request(count=9, sampling={"steps": 9}), cancelled=lambda: bool(begun)):
+            begun.append(event)
+    assert engine._child.left == {1}
+    first = pid(engine)
+    events = list(engine.run(a_request(sampling={"steps": 1}), cancelled=never))
+    assert events[0] == Loading(process.STILL_BUSY)
+    assert [(event.step, event.total) for event in events if isinstance(event, Step)] == [(1, 1)]
+    assert len(pictures(events)) == 1
+    assert pid(engine) == first, "a long step is no reason to end it"
+    assert engine._child.left == set()
+
+
+def test_an_engine_that_hangs_after_a_cancel_is_replaced_for_the_next_run(make, monkeypatch):
+    monkeypatch.setattr(process, "GRACE", 0.1)
+    monkeypatch.setattr(process, "WEDGED", 0.5)
+    engine = make("tests.engine.engines:hanging")
+    begun = []
+    with pytest.raises(Cancelled):
+        for event in engine.run(a_request(prompt="hang"), cancelled=lambda: bool(begun)):
+            begun.append(event)
+    first = pid(engine)
+    events = list(engine.run(a_request(), cancelled=never))
+    assert "so it was ended and starts anew" in [event.message for event in events if isinstance(event, Loading)][1]
+    assert len(pictures(events)) == 1
+    assert pid(engine) != first
+    assert not psutil.pid_exists(first)
+
+
+def test_a_run_of_its_own_is_never_too_slow(make, monkeypatch):
+    monkeypatch.setattr(process, "WEDGED", 0.0)
+    engine = make(delay=0.5, load_delay=0.5)
+    events = list(engine.run(a_request(sampling={"steps": 1}), cancelled=never))
+    assert len(pictures(events)) == 1
+    assert not [event for event in events if isinstance(event, Loading) and event.message in (process.STUCK, process.STILL_BUSY)]
+
+
+def test_a_run_that_is_cancelled_while_it_waits_never_begins(make, monkeypatch):
+    monkeypatch.setattr(process, "GRACE", 0.05)
+    engine = make("tests.engine.engines:talkative", delay=0.5)
+    for _ in range(2):
+        begun = []
+        with pytest.raises(Cancelled):
+            for event in engine.run(a_request(sampling={"steps": 3}), cancelled=lambda: bool(begun)):  # noqa: B023  # called in here
+                begun.append(event)
+    assert begun == [Loading(process.STILL_BUSY)]
+    assert len(pictures(engine.run(a_request(), cancelled=never))) == 1
 
 
 def test_close_while_it_works(make):

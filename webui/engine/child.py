@@ -17,7 +17,7 @@ from typing import IO, Any, cast
 
 from webui.core import errors
 from webui.core.engine import Engine
-from webui.core.errors import EngineError, GessoError, UserError
+from webui.core.errors import Cancelled, EngineError, GessoError, UserError
 from webui.engine.wire import Build, Built, Cancel, Ended, Failed, Run, Sender, Told, Unload, Warm, receive
 
 STATE_EVERY = 0.2  # seconds between looks at the engine's state
@@ -76,6 +76,8 @@ class Child:
     def _run(self, engine: Engine, run: Run) -> None:
         error: Exception | None = None
         try:
+            if run.number in self._cancelled:  # while another one ran
+                raise Cancelled
             for event in engine.run(run.request, first=run.first, cancelled=lambda: run.number in self._cancelled):
                 self._sender.send(Told(run.number, event))
         except GessoError as known:

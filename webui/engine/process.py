@@ -9,14 +9,15 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import webui
-from webui.core.errors import EngineDied
-from webui.core.events import EngineEvent
+from webui.core.errors import Cancelled, EngineDied
+from webui.core.events import EngineEvent, Loading
 from webui.core.parts import EngineState
 from webui.core.request import GenerationRequest
 from webui.engine.config import EngineConfig
@@ -26,6 +27,12 @@ DIFFUSION = "webui.engine.factory:diffusion"
 NICE = 5  # the page stays quick while a picture is made
 POLL = 0.05  # seconds between questions whether the job is cancelled
 PATIENCE = 0.5  # seconds for a process to end when asked, before it is killed
+GRACE = 2.0  # seconds that a cancelled run is waited for: it may be loading, or in a step that takes a minute
+WEDGED = 180.0  # seconds of silence after that, with the next run waiting, before the process is killed
+DYING = 10.0  # seconds for a killed process to be gone
+STILL_BUSY = "The engine is still busy with a picture that was cancelled …"
+STUCK = f"The engine hung for {WEDGED / 60:.0f} minutes in a picture that was cancelled, so it was ended and starts anew."
+UNDYING = "The engine hangs in a picture that was cancelled, and its process cannot be ended. Restart the computer."
 _GONE: Final = object()  # after the last message of a process
 
 _log = logging.getLogger(__name__)
@@ -41,6 +48,8 @@ class _Child:
     ended: threading.Event = field(default_factory=threading.Event)
     reason: str = ""  # why it could not build its engine
     obituary: str = ""
+    left: set[int] = field(default_factory=set)  # runs that were told to end and have not yet
+    heard: float = 0.0  # on the monotonic clock: when it was last heard of a run, or one was left
 
 
 class EngineProcess:
@@ -63,24 +72,32 @@ class EngineProcess:
     def run(self, request: GenerationRequest, *, first: int = 0, cancelled: Callable[[], bool]) -> Iterator[EngineEvent]:
         child = self._start()
         self._number += 1
-        number = self._number
-        self._send(child, Run(number, request, first))
-        over = told = False
+        run = Run(self._number, request, first)
+        self._send(child, run)
+        until: float | None = None  # how long it is still waited for, once cancelled
+        over = silent = False
         try:
             while not over:
-                if not told and cancelled():
-                    self._send(child, Cancel(number))
-                    told = True
+                if until is None and cancelled():
+                    self._send(child, Cancel(run.number))
+                    until = time.monotonic() + GRACE
                 match self._next(child):
-                    case Told(of, event) if of == number:
+                    case Told(run.number, event):
                         yield event
-                    case Ended(of, error) if of == number:
+                    case Ended(run.number, error):
                         over = True
                         if error is not None:
                             raise error
+                    case Ended(of, _):
+                        child.left.discard(of)
+                    case None:
+                        child = yield from self._silent(child, run, until, first=not silent)
+                        silent = True
         finally:
             if not over:
-                self._send(child, Cancel(number))
+                self._send(child, Cancel(run.number))
+                child.left.add(run.number)
+                child.heard = time.monotonic()
 
     def _next(self, child: _Child) -> Any:
         """What the process says next, or None after a moment of silence. Raises `EngineDied`."""
@@ -92,6 +109,29 @@ class EngineProcess:
             child.events.put(_GONE)  # for whoever asks next
             raise EngineDied(child.obituary)
         return message
+
+    def _silent(self, child: _Child, run: Run, until: float | None, *, first: bool) -> Generator[EngineEvent, None, _Child]:
+        """After a moment in which nothing was heard: the process to go on with. Raises `Cancelled` past `until`.
+
+        A step or a load may take minutes, so nothing but a run that was left before this one is a reason to end a process.
+        """
+        if until is not None and time.monotonic() > until:
+            raise Cancelled
+        if child.left and first:
+            yield Loading(STILL_BUSY)
+        if child.left and time.monotonic() > child.heard + WEDGED:
+            child = self._renewed(child)
+            self._send(child, run)
+            yield Loading(STUCK)
+        return child
+
+    def _renewed(self, child: _Child) -> _Child:
+        """Another process in place of one that hangs. Raises `EngineDied` where it cannot be ended."""
+        child.reason = STUCK
+        child.process.kill()
+        if not child.ended.wait(DYING):
+            raise EngineDied(UNDYING)
+        return self._start()
 
     def warm(self, checkpoint: str) -> None:
         self._send(self._start(), Warm(checkpoint))
@@ -183,6 +223,7 @@ class EngineProcess:
             case Failed(reason):
                 child.reason = reason
             case _:
+                child.heard = time.monotonic()
                 child.events.put(report)
 
 
