@@ -1,5 +1,6 @@
 """What only the real engine can get wrong: bits, decodes that should not be, memory, and every sampler on a network."""
 
+import errno
 import gc
 import weakref
 
@@ -7,10 +8,15 @@ import pytest
 import torch
 
 from tests.engine.conftest import a_request, never
+from tests.engine.test_contract import wait_for
 from webui.core.errors import Cancelled, EngineDied, OutOfMemory, Unsupported
 from webui.core.events import Produced, Step
+from webui.core.records import ModelRecord
+from webui.engine import diffusion as module
+from webui.engine import loading
 from webui.engine.diffusion import DiffusionEngine
 from webui.engine.samplers import SAMPLERS, SCHEDULES
+from webui.engine.shortage import is_shortage
 
 
 def pictures(engine, request, **options):
@@ -136,6 +142,62 @@ def test_no_memory_is_said_with_numbers_and_lets_go(diffusion, pipeline, monkeyp
     assert held[0]() is None
     monkeypatch.undo()
     assert len(pictures(diffusion, a_request())) == 1
+
+
+def test_the_real_words_of_no_memory_are_known(diffusion, pipeline, monkeypatch):
+    """As torch says it on this machine, and as it was read in torch's sources for others."""
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    said = [caught.value, RuntimeError("MPS backend out of memory (MPS allocated: 8 GB, other allocations: 1 GB, max allowed: 9 GB).")]
+    said += [MemoryError(), torch.OutOfMemoryError("CUDA out of memory."), OSError(errno.ENOMEM, "Cannot allocate memory")]
+    for error in said:
+        assert is_shortage(error)
+
+        def full(*_, error=error, **__):
+            raise error
+
+        with monkeypatch.context() as patch, pytest.raises(OutOfMemory, match="ran out of memory"):
+            patch.setattr(pipeline.unet, "forward", full)
+            pictures(diffusion, a_request())
+    for other in (RuntimeError("shapes do not fit"), OSError(errno.ENOSPC, "No space left on device"), OSError("memory")):
+        assert not is_shortage(other)
+
+
+def test_no_memory_while_loading_is_not_called_a_broken_file(home):
+    file = home / "models" / "checkpoints" / "single.safetensors"
+    record = ModelRecord(id="x", label="X", path=file, layout="single_file", family="sd15", bytes=1)
+    with pytest.raises(RuntimeError, match="you tried to allocate"), loading._explained(record):
+        torch.empty(2**60, dtype=torch.uint8)
+
+
+def test_a_checkpoint_chosen_meanwhile_waits_where_both_do_not_fit(config, monkeypatch):
+    monkeypatch.setattr(module, "PAUSE", 0.01)
+    engine = DiffusionEngine(config)
+    try:
+        pictures(engine, a_request())
+        engine._manager.budget = engine._manager.used  # one of them
+        seen = []
+        for event in engine.run(a_request(sampling={"steps": 4}), cancelled=never):
+            if isinstance(event, Step):
+                engine._warm("tiny-zero")
+                seen.append((engine._manager.loaded, engine.state().message))
+        assert {loaded for loaded, _ in seen} == {("tiny",)}
+        assert "loaded after the picture" in seen[-1][1]
+        wait_for(lambda: engine._manager.loaded == ("tiny-zero",))
+        wait_for(lambda: engine.state().message == "")
+    finally:
+        engine.close()
+
+
+def test_a_checkpoint_chosen_meanwhile_is_loaded_at_once_where_both_fit(config):
+    engine = DiffusionEngine(config)
+    try:
+        for event in engine.run(a_request(sampling={"steps": 2}), cancelled=never):
+            if isinstance(event, Step):
+                engine._warm("tiny-zero")
+                assert set(engine._manager.loaded) == {"tiny", "tiny-zero"}
+    finally:
+        engine.close()
 
 
 def test_other_failures_are_not_called_out_of_memory(diffusion, pipeline, monkeypatch):

@@ -101,6 +101,121 @@ def test_a_changed_file_is_another_pipeline(manager, loads):
     assert len(loads) == 2
 
 
+def test_ahead_is_loaded_only_beside_what_is_borrowed(manager, loads):
+    with manager.borrow(spec("a", 20)):
+        assert not manager.bring(spec("b", 20))
+        assert manager.bring(spec("c", 10))
+        assert not manager.bring(spec("huge", 1000))
+        assert loads == ["a", "c"]
+        assert manager.used == 30
+    assert manager.bring(spec("b", 20)), "nothing is borrowed: the longest unused make room"
+    assert manager.loaded == ("b", "c")
+    assert manager.bring(spec("huge", 1000))
+    assert manager.loaded == ("huge",)
+
+
+def test_ahead_is_the_last_to_leave(manager, loads):
+    for name in "abc":
+        with manager.borrow(spec(name)):
+            pass
+    assert manager.bring(spec("a"))
+    assert loads == ["a", "b", "c"]
+    assert manager.loaded[0] == "a"
+
+
+class Slow:
+    """Loads "slow" until it may go on, and all else at once."""
+
+    def __init__(self):
+        self.begun, self.go = threading.Event(), threading.Event()
+        self.most = 0
+        self.manager = PipelineManager(self.load, lambda weights: weights.size, budget=30)
+
+    def load(self, wanted):
+        if wanted.checkpoint == "slow":
+            self.begun.set()
+            assert self.go.wait(10)
+        return Weights(wanted.bytes)
+
+    def borrow(self, wanted):
+        with self.manager.borrow(wanted):
+            self.most = max(self.most, self.manager.used)
+
+
+def run(work, *arguments):
+    thread = threading.Thread(target=work, args=arguments, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_load_holds_up_no_other_pipeline():
+    rig = Slow()
+    with rig.manager.borrow(spec("here")):
+        pass
+    loading = run(rig.manager.bring, spec("slow"))
+    assert rig.begun.wait(10)
+    for name in ("here", "another"):  # one that is there, and one that fits beside it
+        quick = run(rig.borrow, spec(name))
+        quick.join(10)
+        assert not quick.is_alive()
+    rig.manager.clear()
+    rig.go.set()
+    loading.join(10)
+    assert rig.manager.loaded == ("slow",)
+
+
+def test_what_does_not_fit_beside_a_load_waits_for_it():
+    rig = Slow()
+    loading = run(rig.manager.bring, spec("slow", 20))
+    assert rig.begun.wait(10)
+    assert not rig.manager.bring(spec("b", 20))
+    waiting = run(rig.borrow, spec("b", 20))
+    waiting.join(0.1)
+    assert waiting.is_alive()
+    rig.go.set()
+    waiting.join(10)
+    loading.join(10)
+    assert rig.manager.loaded == ("b",)
+    assert rig.most == 20, "never both at once"
+
+
+def test_whoever_waits_for_a_load_that_fails_loads_itself():
+    begun, go = threading.Event(), threading.Event()
+    tries = []
+
+    def load(wanted):
+        tries.append(wanted.checkpoint)
+        if len(tries) == 1:
+            begun.set()
+            assert go.wait(10)
+            raise LoadFailed("broken")
+        return Weights(1)
+
+    manager = PipelineManager(load, lambda weights: weights.size, budget=30)
+    failed = []
+
+    def bring():
+        try:
+            manager.bring(spec("a"))
+        except LoadFailed as error:
+            failed.append(str(error))
+
+    first = run(bring)
+    assert begun.wait(10)
+    got = []
+
+    def borrow():
+        with manager.borrow(spec("a")) as weights:
+            got.append(weights)
+
+    second = run(borrow)
+    go.set()
+    first.join(10)
+    second.join(10)
+    assert failed == ["broken"]
+    assert len(got) == 1
+
+
 def test_two_threads_share_one_load(loads):
     begun, go = threading.Event(), threading.Event()
 

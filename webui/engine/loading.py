@@ -22,6 +22,7 @@ from webui.engine.conditioning import Conditioner
 from webui.engine.device import Device
 from webui.engine.pipeline import Pipeline
 from webui.engine.schedules import noise_of
+from webui.engine.shortage import is_shortage
 from webui.library.vocabulary import clip_merges
 
 _log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def _explained(record: ModelRecord) -> Iterator[None]:
     except EngineError:
         raise
     except (OSError, SafetensorError, ValueError, KeyError, RuntimeError, json.JSONDecodeError) as error:
-        if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error):
+        if is_shortage(error):
             raise
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise LoadFailed(f"“{record.label}” could not be loaded from {record.path.name}: {reason[:300]}") from error

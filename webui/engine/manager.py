@@ -62,6 +62,7 @@ class PipelineManager(Generic[P]):
         with self._changed:
             if spec in self._pipelines:
                 self._pipelines[spec] = self._pipelines.pop(spec)  # now the last used
+                self._note()
             if spec in self._pipelines or spec in self._loading:
                 return True
             borrowed = sum(entry.bytes for entry in self._pipelines.values() if entry.borrowers)

@@ -1,5 +1,6 @@
 """Out of memory: said with numbers, and what held the memory let go of."""
 
+import errno
 import gc
 import traceback
 from collections.abc import Iterator
@@ -14,7 +15,11 @@ from webui.engine import memory
 from webui.engine.device import Device
 from webui.engine.manager import PipelineManager
 
-CPU_SHORTAGE = "not enough memory: you tried to allocate"  # torch's words; on a CPU it is a plain RuntimeError
+WORDS = (  # torch's; a plain RuntimeError everywhere but on a GPU with CUDA
+    "can't allocate memory: you tried to allocate",  # a CPU, on Linux and macOS
+    "not enough memory: you tried to allocate",  # a CPU, on Windows
+    "MPS backend out of memory",
+)
 
 
 @contextmanager
@@ -22,7 +27,7 @@ def explained(request: GenerationRequest, device: Device, manager: PipelineManag
     """Raises `OutOfMemory` in place of the several ways in which torch and Python say so."""
     try:
         yield
-    except (MemoryError, RuntimeError) as error:
+    except (MemoryError, RuntimeError, OSError) as error:
         if not is_shortage(error):
             raise
         said = str(error).splitlines()[0] if str(error) else "no memory left"
@@ -44,7 +49,10 @@ def explained(request: GenerationRequest, device: Device, manager: PipelineManag
 
 
 def is_shortage(error: BaseException) -> bool:
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or CPU_SHORTAGE in str(error)
+    """Whether it says that memory ran out: torch's, Python's or, when a file is mapped, the system's own error."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in str(error) for words in WORDS)
 
 
 def room(device: Device) -> tuple[int, int]:
