@@ -19,6 +19,7 @@ from webui.core.parts import SamplerInfo, ScheduleInfo
 from webui.core.registry import Registry
 from webui.core.request import RequestDraft
 from webui.database import Database
+from webui.engine import samplers as table
 from webui.engine.fake import FakeEngine
 from webui.extensions import Extensions
 from webui.gallery.gallery import Gallery
@@ -122,6 +123,12 @@ def test_the_seed_is_drawn_before_the_job_is_stored_and_kept_when_given(studio: 
             "sampling.schedule",
             "DDIM works with the schedules",
         ),
+        (
+            {"sampling": {"sampler": "Euler Karras", "schedule": "Uniform"}},
+            Unsupported,
+            "sampling.schedule",
+            "“Euler Karras” means Euler with Karras, not Uniform",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_field_and_queues_nothing(
@@ -131,6 +138,37 @@ def test_what_cannot_be_is_refused_by_its_field_and_queues_nothing(
         studio.submit(draft(**fields), HOST)
     assert refused.value.field == field
     assert studio.jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "runs"),
+    [
+        ({"sampler": "DDIM"}, ("DDIM", "Uniform")),
+        ({"sampler": "Euler"}, ("Euler", "Karras")),
+        ({}, ("DPM++ 2M", "Karras")),
+        ({"schedule": "normal"}, ("DPM++ 2M", "Uniform")),
+        ({"sampler": "DPM++ 2M Uniform"}, ("DPM++ 2M", "Uniform")),
+        ({"sampler": "k_euler_normal"}, ("Euler", "Uniform")),
+        ({"sampler": "euler karras", "schedule": "Karras"}, ("Euler", "Karras")),
+    ],
+)
+def test_a_schedule_that_is_left_open_follows_the_sampler(studio: Studio, asked: dict[str, Any], runs: tuple[str, str]) -> None:
+    sampling = studio.submit(draft(sampling=asked), HOST).request.sampling
+    assert (sampling.sampler, sampling.schedule) == runs
+
+
+def test_on_the_real_tables_a_sampler_alone_is_never_refused(rooms: Rooms) -> None:
+    """Whatever the checkpoint's own schedule is, as the starter's Uniform."""
+    rooms.studio.samplers, rooms.studio.schedules = Registry("sampler", table.SAMPLERS), Registry("schedule", table.SCHEDULES)
+    record = rooms.studio.checkpoints()[0]
+    for schedule in rooms.studio.schedules.ids:
+        defaults = record.defaults.model_copy(update={"schedule": schedule})
+        for sampler in rooms.studio.samplers:
+            named = rooms.studio._named(draft(sampling={"sampler": sampler.id}), defaults)
+            assert sampler.takes(named.sampling.schedule)
+            assert named.sampling.schedule == schedule or (sampler.id, named.sampling.schedule) == ("PLMS", "Automatic")
+    job = rooms.studio.submit(draft(sampling={"sampler": "DPM++ 2M SDE Heun Karras", "schedule": "Automatic"}), HOST)
+    assert (job.request.sampling.sampler, job.request.sampling.schedule) == ("DPM++ 2M SDE Heun", "Karras")
 
 
 def test_a_studio_without_checkpoints_says_where_they_go(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tests.engine.conftest import a_request, never
-from webui.core.errors import EngineError
+from webui.core.errors import NoPicture
 from webui.core.events import Produced
 from webui.engine import decoding
 from webui.engine.config import EngineConfig
@@ -39,6 +39,6 @@ def test_an_overflow_is_decoded_again_in_fp32_and_said(half):
 
 def test_latents_without_numbers_are_an_error(half):
     _, pipeline = half
-    with pytest.raises(EngineError, match="not a number"):
+    with pytest.raises(NoPicture, match="not a number"):
         decoding.decode(pipeline, torch.full((1, 4, 8, 8), float("nan")))
     assert pipeline.vae.dtype == torch.bfloat16

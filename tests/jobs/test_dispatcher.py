@@ -5,13 +5,24 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from tests.jobs.conftest import ask, keep_picture
-from webui.core.errors import Cancelled, EngineDied, EngineError, LoadFailed, OutOfMemory, StorageError, UnknownName, Unsupported
+from webui.core.errors import (
+    Cancelled,
+    EngineDied,
+    EngineError,
+    LoadFailed,
+    NoPicture,
+    OutOfMemory,
+    StorageError,
+    UnknownName,
+    Unsupported,
+)
 from webui.core.events import BusEvent, Changed, Finished, Produced, Progress, QueueChanged, Saved, Step
 from webui.core.job import HOST, Job, Status
 from webui.core.picture import Picture
@@ -224,6 +235,20 @@ def test_extensions_change_pictures(build: Build, tmp_path: Path) -> None:
     assert rig.shelf.pictures[job.id, 0][1].getpixel((0, 0)) == tuple(255 - part for part in colour(5))
 
 
+def test_a_decode_in_fp32_is_told_once(build: Build) -> None:
+    class Overflowing(FakeEngine):
+        def run(self, request, *, first=0, cancelled):  # type: ignore[no-untyped-def]
+            for event in super().run(request, first=first, cancelled=cancelled):
+                retry = {"Retry": "decoded in fp32, since fp16 overflowed"} if isinstance(event, Produced) and event.index else {}
+                yield replace(event, facts=event.facts | retry) if retry else event
+
+    rig = build(Overflowing())
+    job = rig.add(count=3)
+    rig.finished(job)
+    told = "running: Picture 2 was decoded in fp32, since fp16 overflowed."
+    assert rig.of(job) == ["running", "saved 0", told, "saved 1", "saved 2", "finished done"]
+
+
 # --- cancelling ---
 
 
@@ -282,7 +307,7 @@ def test_a_failure_is_tried_again_at_the_next_picture_with_the_same_seeds(build:
     assert "killed or out of memory" in warning.message
 
 
-@pytest.mark.parametrize("fault", [EngineDied("It died."), OutOfMemory("It needs 9 GB."), LoadFailed("c.safetensors cannot be read.")])
+@pytest.mark.parametrize("fault", [EngineDied("It died."), EngineError("A driver's own.")])
 def test_the_third_failure_in_a_row_ends_the_job_with_the_reason(build: Build, fault: EngineError) -> None:
     rig = build(FakeEngine(fail_at=1, fail_times=-1, fault=fault))
     job = rig.add(count=3)
@@ -291,6 +316,33 @@ def test_the_third_failure_in_a_row_ends_the_job_with_the_reason(build: Build, f
     assert done.error == f"{fault} It was tried 3 times without a new picture."
     assert rig.of(job).count("running") == 4, "one picture in the first start, then three starts without"
     assert rig.finished(rig.add()).status is Status.DONE, "the queue goes on"
+
+
+OWN_FAULTS = [
+    (LoadFailed("c.safetensors is incomplete."), 1),
+    (UnknownName("checkpoint", "c", ()), 1),  # its file was taken away
+    (NoPicture("It came out as no picture at all."), 1),
+    (OutOfMemory("It needs 9 GB."), 2),  # the first has let go of what was kept for other jobs
+]
+
+
+@pytest.mark.parametrize(("fault", "starts"), OWN_FAULTS, ids=lambda case: type(case).__name__)
+def test_what_is_the_jobs_own_fault_ends_it_soon_and_no_other(build: Build, fault: Exception, starts: int) -> None:
+    rig = build(FakeEngine(fail_at=0, fail_times=3 * starts, fault=fault))
+    jobs = [rig.add() for _ in range(4)]
+    for job in jobs[:3]:
+        done = rig.finished(job)
+        assert (done.status, done.error) == (Status.FAILED, str(fault))
+        assert rig.of(job).count("running") == starts
+    assert rig.finished(jobs[3]).status is Status.DONE, "the queue goes on"
+    assert not any(isinstance(event, QueueChanged) for event in rig.events)
+
+
+def test_a_job_that_runs_out_of_memory_after_a_picture_has_both_tries_at_the_next(build: Build) -> None:
+    rig = build(FakeEngine(fail_at=1, fail_times=-1, fault=OutOfMemory("It needs 9 GB.")))
+    job = rig.add(count=2)
+    assert rig.finished(job).made == 1
+    assert rig.of(job).count("running") == 3
 
 
 def test_what_can_never_work_fails_at_once_with_its_sentence(build: Build) -> None:
@@ -355,8 +407,7 @@ def test_a_generator_is_closed_when_its_picture_cannot_be_kept(build: Build) -> 
 
 FAULTS = [
     EngineDied("It died."),
-    LoadFailed("The checkpoint cannot be read."),
-    UnknownName("checkpoint", "c", ()),  # its disk was taken away
+    EngineError("The engine failed."),
     RuntimeError("a driver's own"),
 ]
 

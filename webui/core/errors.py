@@ -98,15 +98,27 @@ class StorageError(GessoError):
 
 
 class EngineError(GessoError):
-    """The engine failed; the job may be tried again."""
+    """The engine failed; the job may be tried again, and others may fail in the same way."""
+
+    tries: ClassVar[int | None] = None  # where the job alone is the reason: starts without a new picture before it fails
 
 
 class LoadFailed(EngineError):
     """Weights could not be loaded, with the file's name and the reason."""
 
+    tries = 1
+
 
 class OutOfMemory(EngineError):
-    """The device ran out of memory, with the numbers."""
+    """The device ran out of memory, with the numbers. What was kept for other jobs has been let go of, so it is tried once more."""
+
+    tries = 2
+
+
+class NoPicture(EngineError):
+    """What came out are no numbers; it would be the same again."""
+
+    tries = 1
 
 
 class EngineDied(EngineError):

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from webui.core.errors import EngineError
+from webui.core.errors import NoPicture
 from webui.engine.latents import to_images
 from webui.engine.pipeline import Pipeline
 
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 def decode(pipeline: Pipeline, latents: Tensor) -> tuple[Image.Image, dict[str, str]]:
     """One picture (latents of shape 1, channels, height, width), and the fact of a retry if there was one.
 
-    Raises `EngineError` when even fp32 gives no numbers: the latents themselves have none.
+    Raises `NoPicture` when even fp32 gives no numbers: the latents themselves have none.
     """
     dtype = pipeline.device.dtype
     pixels = _decoded(pipeline, latents, dtype)
@@ -30,7 +30,7 @@ def decode(pipeline: Pipeline, latents: Tensor) -> tuple[Image.Image, dict[str, 
         finally:
             pipeline.vae.to(dtype)
     if not torch.isfinite(pixels).all():
-        raise EngineError(
+        raise NoPicture(
             f"“{pipeline.record.label}” came out as no picture at all (not a number). "
             "Its weights may be damaged, or these settings too extreme: try another sampler or a lower guidance."
         )

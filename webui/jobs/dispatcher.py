@@ -10,7 +10,7 @@ from typing import TypeVar
 from PIL.Image import Image
 
 from webui.core.engine import Engine
-from webui.core.errors import Cancelled, EngineDied, EngineError, StorageError, UnknownName, UserError
+from webui.core.errors import Cancelled, EngineDied, EngineError, StorageError, UserError
 from webui.core.events import Changed, EngineEvent, Finished, Loading, Produced, Progress, QueueChanged, Saved, Step
 from webui.core.job import Job, Status
 from webui.core.parts import EngineState
@@ -137,8 +137,6 @@ class Dispatcher:
             self._make(engine, run)
         except Cancelled:
             self._stopped(run)
-        except UnknownName as error:  # it was known when the job was queued: the disk of the checkpoints may be away
-            self._fail(run, str(error))
         except UserError as error:
             self._end(run, Status.FAILED, str(error))
         except EngineError as error:
@@ -185,6 +183,7 @@ class Dispatcher:
 
     def _keep(self, run: "_Run", produced: Produced) -> None:
         """Save a picture, count it, tell of it: in this order, so that a crash between any two neither loses nor doubles it."""
+        self._say_retry(run, produced)
         image = self._extensions.process_image(produced.image, run.job.request, produced.index)
         picture = self._save(run.job, produced.index, image, produced.seed, produced.facts)
 
@@ -195,6 +194,14 @@ class Dispatcher:
         self._durably(change)
         run.record.failed = None
         run.estimate.saved(produced.index, time.monotonic())
+
+    def _say_retry(self, run: "_Run", produced: Produced) -> None:
+        """Once a run: it made this picture slower, and will do so with the others."""
+        if "Retry" in produced.facts and not run.retried:
+            run.retried = True
+            with self._store.order:
+                message = f"Picture {produced.index + 1} was {produced.facts['Retry']}."
+                self._bus.publish(Changed(self._store.get(run.job.id), message))
 
     # --- how a run ends ---
 
@@ -227,7 +234,10 @@ class Dispatcher:
             self._back(run, counted=False)
             return
         log.warning("job %s: %s", run.job.id, error)
-        if run.spares():
+        if error.tries is not None and run.starts() >= error.tries:
+            self._end(run, Status.FAILED, str(error))
+            return
+        if error.tries is None and run.spares():
             self._spare(run, str(error))
             return
         again = "The job starts again" + (f" at picture {run.made + 1} of {run.job.request.count}." if run.job.request.count > 1 else ".")
@@ -283,6 +293,11 @@ class _Run:
     estimate: Estimate
     record: _Record
     made: int  # pictures saved, also those of earlier starts
+    retried: bool = False  # whether it was said that a picture was done once more
+
+    def starts(self) -> int:
+        """How often the job was started since its last picture, this time included."""
+        return self.job.attempts if self.made == self.job.made else 1
 
     def spares(self) -> bool:
         """Whether another job failed on this engine just before, so that this failure is the engine's own."""
