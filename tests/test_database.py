@@ -4,6 +4,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -118,6 +119,18 @@ def test_who_reads_does_not_wait_for_who_writes(database: Database) -> None:
             db.execute("INSERT INTO flags VALUES ('b', '1')")
             assert [each.result(timeout=20) for each in [pool.submit(flags, database) for _ in range(3)]] == [["a"]] * 3
         assert pool.submit(flags, database).result(timeout=20) == ["a", "b"]
+
+
+def test_who_writes_again_and_again_lets_others_in_between(database: Database) -> None:
+    """A rebuild of the gallery writes one transaction after another."""
+    for number in range(5):
+        with ThreadPoolExecutor(1) as pool:
+            with database.write():
+                other = pool.submit(flag, database, str(number), "1")
+                time.sleep(0.05)  # for the other to come to the door
+            with database.write() as db:
+                assert db.execute("SELECT count(*) FROM flags").fetchone()[0] == number + 1
+            other.result(timeout=20)
 
 
 def test_threads_that_come_and_go_leave_no_connections_behind(database: Database) -> None:

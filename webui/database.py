@@ -77,7 +77,9 @@ class Database:
     def __init__(self, path: Path) -> None:
         """Raises `SetupError` when the folder is not writable, the file is from a newer version, or it is no database."""
         self.path = path
-        self._lock = threading.RLock()  # of the writer; held through COMMIT, which waits for the disk
+        self._lock = threading.Lock()  # of the writer; held through COMMIT, which waits for the disk
+        self._next = threading.Lock()  # whoever holds it is the next to have the other: who writes again and again comes behind
+        self._writing: int | None = None  # the thread that holds the first
         self._idle: list[sqlite3.Connection] = []  # readers; each is used by one thread at a time
         self._idle_lock = threading.Lock()  # of the line above alone, held for moments: nobody who reads waits for who writes
         self._closed = False
@@ -132,9 +134,7 @@ class Database:
 
         Raises `StorageError` when the disk is full or not writable, or the file damaged. Not to be entered twice in a thread.
         """
-        with self._lock, self._storage_errors("written"):
-            if self._writer.in_transaction:
-                raise RuntimeError("a transaction inside a transaction: its end would commit half of the outer one")
+        with self._turn(), self._storage_errors("written"):
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -142,6 +142,19 @@ class Database:
             except BaseException:
                 self._rollback()
                 raise
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        if self._writing == threading.get_ident():
+            raise RuntimeError("a transaction inside a transaction: its end would commit half of the outer one")
+        with self._next:
+            self._lock.acquire()
+        self._writing = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._writing = None
+            self._lock.release()
 
     @contextmanager
     def _storage_errors(self, what: str) -> Iterator[None]:
