@@ -2,7 +2,7 @@
 
 import { arrows, byId, bytes, clock, h } from "./dom.js";
 import { menu, toast } from "./panels.js";
-import { active, emit, on, state } from "./state.js";
+import { active, emit, hidden, on, state } from "./state.js";
 
 const TAB_KEY = "gesso.tab";
 
@@ -77,13 +77,13 @@ function secondsLeft(jobs) {
 
 function drawQueue() {
   const jobs = active();
-  const count = jobs.length + state.pending;
+  const count = Math.max(state.total, jobs.length) + state.pending;
   const text = byId("chip_queue").querySelector(".chip-text");
   if (state.linked === false) text.replaceChildren("reconnecting …");
   else if (!count) text.replaceChildren(state.paused ? "queue paused" : "queue empty");
   else {
     const seconds = state.paused ? null : secondsLeft(jobs);
-    const rest = state.paused ? " · paused" : seconds === null ? "" : ` · ${clock(seconds)}`;
+    const rest = state.paused ? " · paused" : seconds === null ? "" : ` · ${hidden() ? "over " : ""}${clock(seconds)}`;
     text.replaceChildren(h("b", {}, String(count)), ` in queue${rest}`);
   }
   const cancel = byId("txt2img_interrupt");

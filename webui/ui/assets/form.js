@@ -2,7 +2,7 @@
 
 import { byId, drawn, grouped, h, icon, later, setIcon, typeInto } from "./dom.js";
 import { checkpoint } from "./chips.js";
-import { ask } from "./net.js";
+import * as draft from "./draft.js";
 import { toast } from "./panels.js";
 import { emit, expect, on, settle, shownPicture, state } from "./state.js";
 import { enhancePrompt, drawPrompt } from "./prompt.js";
@@ -14,11 +14,9 @@ const ELEMENTS = {
   count: "txt2img_batch_count", batch_size: "txt2img_batch_size", "sampling.sampler": "txt2img_sampling", "sampling.schedule": "txt2img_scheduler",
   "sampling.steps": "txt2img_steps", "sampling.guidance": "txt2img_cfg_scale", "sampling.seed": "txt2img_seed", "sampling.clip_skip": "txt2img_clip_skip",
 };
-const SAVE_AFTER = 400; // ms of quiet
 const PATIENCE = 2500; // ms without an answer and without a link, after which the server is said to be away
 
 let payload = null;
-let saved = "";
 let unanswered = 0;
 
 /** What Gradio's handlers call; there before the page is. */
@@ -29,7 +27,7 @@ export function expose() {
     changed: (values) => {
       state.form = Object.fromEntries(FIELDS.map((name, at) => [name, values[at]]));
       sync();
-      keep();
+      draft.keep();
     },
   };
 }
@@ -41,6 +39,7 @@ const TOLD = {
     emit("checkpoints");
     emit("person");
     sync();
+    draft.begin();
     document.documentElement.classList.add("ready");
     drawEmpty();
     drawWords();
@@ -54,7 +53,11 @@ const TOLD = {
     if (answer.about === "submit") emit("refused");
   },
   lost(answer) {
-    if (answer.about === "restore") document.documentElement.classList.add("ready");
+    if (answer.about === "restore") {
+      document.documentElement.classList.add("ready");
+      complain("Gesso did not answer when the page asked for the form as you left it. It is kept: reload the page once Gesso runs. What you write here meanwhile is not kept.", null);
+      return;
+    }
     if (answer.about === "submit") emit("refused");
     complain("Gesso did not answer, so nothing was queued. Is it still running? Look at the window it was started in, then try again.", null);
   },
@@ -125,6 +128,7 @@ export async function start() {
   };
   narrow.addEventListener("change", rehome);
   rehome();
+  draft.start();
   setTimeout(() => document.documentElement.classList.add("ready"), 4000); // the server is slow: better an empty form than none
 }
 
@@ -158,15 +162,6 @@ function sync() {
   drawPrompt();
   emit("form");
 }
-
-const keep = later(() => {
-  if (!document.documentElement.classList.contains("ready")) return;
-  const name = /(?:^|; )gesso_browser=([\w-]{8,64})/.exec(document.cookie)?.[1];
-  const text = JSON.stringify(state.form);
-  if (!name || text === saved) return;
-  saved = text;
-  ask("PUT", `draft/${name}`, { form: state.form }, { keepalive: text.length < 60_000 }).catch(() => { saved = ""; }); // the next change tries again; the stage says when the server is away
-}, SAVE_AFTER);
 
 // --- Generate and Cancel ---
 

@@ -60,7 +60,18 @@ async function refresh() {
   clearCells();
   layout();
   drawSelection();
+  anchor = null;
   if (lightbox?.left) neighbour();
+  else if (lightbox) lightbox.place = placeOf(lightbox.picture.id) ?? lightbox.place;
+}
+
+/** Where a picture stands in what is loaded, which new ones have moved; null where it is not. */
+function placeOf(id) {
+  for (const [number, page] of view.pages) {
+    const at = page.findIndex((picture) => picture.id === id);
+    if (at >= 0) return (number - 1) * PAGE + at;
+  }
+  return null;
 }
 
 /** The picture that was open has left the list: the one that moved up stands in its place, or the last. */
@@ -426,4 +437,8 @@ function keys(event) {
   cells.get(place)?.querySelector(".cell-open")?.focus({ preventScroll: true });
 }
 
-on("linked", () => { if (state.linked) stale = true; });
+on("snapshot", ({ again }) => { // what came and went while nothing was heard
+  if (!again) return;
+  if (openTab() === "gallery") soon();
+  else stale = true;
+});

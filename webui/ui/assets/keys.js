@@ -12,6 +12,8 @@ const picture = () => (openTab() === "gallery" ? gallery.current() : shownPictur
 const withPicture = (action) => () => { const shown = picture(); if (shown) action(shown); };
 const walk = (by) => () => (openTab() === "gallery" ? gallery.step(by) : step(by));
 
+const ONCE = "#txt2img_generate, #txt2img_interrupt, #stage_actions button"; // a held Enter presses a button again and again
+
 const KEYS = [ // key, what it says, what it does, whether it works while typing
   { keys: ["Control+Enter", "Meta+Enter"], shown: "Ctrl Enter", says: "Generate", does: generate, typing: true },
   { keys: ["Escape"], shown: "Esc", says: "Close what is open, else cancel the job shown", does: escape, typing: true },
@@ -28,17 +30,24 @@ const KEYS = [ // key, what it says, what it does, whether it works while typing
   { keys: ["?"], shown: "?", says: "This list", does: help },
 ];
 
+const LIST = '[role="combobox"][aria-expanded="true"]'; // of Gradio, while it is open
+
 export function start() {
+  let listOpen = false;
+  addEventListener("keydown", (event) => { // before Gradio hears of the key and closes the list
+    listOpen = Boolean(document.querySelector(LIST));
+    if (event.repeat && event.key === "Enter" && event.target.closest?.(ONCE)) event.preventDefault();
+  }, true);
   addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.isComposing) return;
+    if (event.defaultPrevented || event.isComposing || (event.key === "Escape" && listOpen)) return;
     const name = (event.ctrlKey ? "Control+" : "") + (event.metaKey ? "Meta+" : "") + event.key;
     const typing = event.target instanceof Element && event.target.matches("input:not([type=range]):not([type=radio]):not([type=checkbox]), textarea, select, [contenteditable]");
     const found = KEYS.find((row) => row.keys?.includes(name));
     if (found && (found.typing || !typing)) {
       if (name.startsWith("Arrow") && event.target instanceof Element && event.target.matches("input")) return;
       event.preventDefault();
-      found.does();
-    } else if (!typing && /^[1-9]$/.test(name) && tabs()[Number(name) - 1]) {
+      if (!event.repeat || name.startsWith("Arrow")) found.does(); // a key that is held down walks on, and does nothing else twice
+    } else if (!typing && !event.repeat && /^[1-9]$/.test(name) && tabs()[Number(name) - 1]) {
       event.preventDefault();
       open(tabs()[Number(name) - 1]);
     }

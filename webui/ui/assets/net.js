@@ -56,8 +56,13 @@ export function listen(heard, linked, idle) {
     else if (source.readyState === EventSource.CLOSED && !coming) open();
   });
   let coming = null; // the clock of the next try
-  const open = () => {
+  const close = () => {
+    clearTimeout(coming);
     coming = null;
+    source?.close();
+  };
+  const open = () => { // one stream at a time, whoever asks for it
+    close();
     source = new EventSource("api/events?previews=1");
     for (const name of names) source.addEventListener(name, (event) => heard(name, JSON.parse(event.data)));
     source.onopen = () => {
@@ -73,6 +78,6 @@ export function listen(heard, linked, idle) {
     };
   };
   open();
-  addEventListener("pagehide", () => source.close());
+  addEventListener("pagehide", close); // with its next try: a page that comes back begins anew
   addEventListener("pageshow", (event) => event.persisted && open());
 }

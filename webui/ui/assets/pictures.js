@@ -1,21 +1,25 @@
 // What can be done with a picture, wherever it is shown.
 
 import { bytes, byId, grouped, h, icon } from "./dom.js";
-import { ask, fileOf } from "./net.js";
+import { ask, fileOf, Trouble } from "./net.js";
 import { drawer, drawerBody, menu, toast, tried } from "./panels.js";
 import { emit, mayChange, on, pictureChanged, show, state } from "./state.js";
 
 const path = (picture) => `images/${encodeURIComponent(picture.id)}`;
 
-/** Once more, with a new seed. */
+/** Once more, with a new seed; by what made it or not at all, for by another checkpoint or sampler it is another picture. */
 export function vary(picture) {
   return tried(async () => {
     emit("pressed");
     try {
-      const { draft } = await ask("GET", `${path(picture)}/parameters`);
+      const { draft, notes } = await ask("GET", `${path(picture)}/parameters`);
       const { seed, ...sampling } = draft.sampling ?? {};
+      const needed = [[draft.checkpoint, `checkpoint${picture.checkpoint ? ` “${picture.checkpoint}”` : ""}`], [sampling.sampler, "sampler"], [sampling.schedule, "schedule"]];
+      const missing = needed.filter(([here]) => !here).map(([, name]) => `the ${name}`);
+      if (missing.length) throw new Trouble(`This picture cannot be varied: ${missing.join(" and ")} that made it cannot be used here. Put its settings into the form instead, and choose there what to make it with.`);
       const job = await ask("POST", "jobs", { ...draft, count: 1, sampling });
       emit("queued", { job: job.id });
+      for (const note of notes) toast(note, { seconds: 12 });
     } catch (error) {
       emit("refused");
       throw error;
@@ -146,6 +150,7 @@ function drawDetails(body, picture) {
   shownIn = picture.id;
   const fact = (name, value) => value !== null && value !== undefined && value !== "" && [h("dt", {}, name), h("dd", {}, String(value))];
   const text = h("pre", { class: "infotext", tabindex: "0" }, "…");
+  const making = h("dl", { class: "facts making", hidden: true });
   const made = new Date(picture.created_at * 1000);
   body.replaceChildren(
     h("p", { class: "full-prompt" }, picture.prompt || "No prompt."),
@@ -156,9 +161,14 @@ function drawDetails(body, picture) {
       h("button", { type: "button", class: "btn", onclick: () => reuse(picture) }, "Use these settings"),
       h("button", { type: "button", class: "btn", onclick: () => copy(text.textContent, "Copied.") }, icon("copy"), "Copy"),
       state.you?.host && h("button", { type: "button", class: "btn", onclick: () => tried(() => ask("POST", `${path(picture)}/reveal`)) }, icon("folder"), "Show file")),
-    text);
+    text, making);
   ask("GET", `${path(picture)}/parameters`).then(
-    (found) => { if (shownIn === picture.id) text.textContent = (found.infotext ?? found.text) || "This file says nothing about how it was made."; },
+    (found) => {
+      if (shownIn !== picture.id) return;
+      text.textContent = found.infotext || "This file says nothing about how it was made.";
+      making.replaceChildren(...Object.entries(found.facts ?? {}).flatMap(([name, value]) => fact(name, value) || []));
+      making.hidden = !making.children.length;
+    },
     (error) => { if (shownIn === picture.id) text.textContent = error.message; });
 }
 

@@ -4,7 +4,7 @@ import { byId, clock, h, icon, later } from "./dom.js";
 import { ask, fileOf, thumbnailOf } from "./net.js";
 import { tried, menu } from "./panels.js";
 import { contextMenu, details, download, followDetails, reuseRows, star, trash, vary } from "./pictures.js";
-import { active, currentJob, emit, isMine, myActive, on, show, shownPicture, state } from "./state.js";
+import { active, caughtUp, currentJob, emit, hidden, isMine, myActive, on, placed, renewed, show, shownPicture, state, STRIP } from "./state.js";
 
 const LARGEST = 4; // a picture is shown at up to four times its size
 let room = { width: 0, height: 0 };
@@ -32,24 +32,31 @@ export function start() {
   on("view recent snapshot queue", drawStrip);
   on("progress", drawTile);
   on("finished", ended);
-  on("snapshot", () => { if (!state.recent.length) loadRecent(); });
+  on("snapshot", ({ again, lost }) => {
+    loadRecent();
+    if (again) loadEnded(lost);
+  });
   on("pending linked", draw);
   draw();
 }
 
-export async function loadRecent() {
-  const page = await tried(() => ask("GET", "images?per_page=60"));
+async function loadRecent() {
+  const asked = new Set(state.recent.map((picture) => picture.id));
+  const page = await tried(() => ask("GET", `images?mine=true&per_page=${STRIP}`));
   if (!page) return;
-  const own = page.pictures.filter((picture) => !state.you || picture.owner === state.you.id || state.you.host);
-  const known = new Set(state.recent.map((picture) => picture.id));
-  state.recent = [...state.recent, ...own.filter((picture) => !known.has(picture.id))].slice(0, 60);
-  emit("recent");
-  if (state.view.kind === "none" || state.view.kind === "empty") {
-    const running = myActive()[0];
-    if (running) show({ kind: "live", job: running.id }, { follow: true });
-    else if (state.recent[0]) show({ kind: "picture", picture: state.recent[0] }, { follow: true });
-    else show({ kind: "empty" }, { follow: true });
-  }
+  renewed(page.pictures, asked);
+  const { view } = state;
+  if (view.kind === "live" || (view.kind === "picture" && (!state.following || view.picture.id === state.recent[0]?.id))) return;
+  const running = myActive()[0];
+  if (running) show({ kind: "live", job: running.id }, { follow: true });
+  else if (state.recent[0]) show({ kind: "picture", picture: state.recent[0] }, { follow: true });
+  else show({ kind: "empty" }, { follow: true });
+}
+
+/** What ended while nothing was heard; a failure tells its reason now. */
+async function loadEnded(lost) {
+  const page = await tried(() => ask("GET", "jobs?active=false&limit=200"));
+  if (page) caughtUp(page.jobs, lost);
 }
 
 const isShownJob = (id) => currentJob()?.id === id;
@@ -162,6 +169,7 @@ export function jobLine(job, progress) {
     const ahead = active().findIndex((other) => other.id === job.id);
     const why = progress?.message ? ` · ${progress.message}` : "";
     if (state.paused) return `queued · the queue is paused${why}`;
+    if (hidden() && !placed(job)) return `queued · at least ${ahead} ahead${why}`;
     return (ahead > 0 ? `queued · ${ahead} ahead` : "queued · next") + why;
   }
   if (!progress || progress.step === 0) return progress?.message || "starting …";
