@@ -104,6 +104,33 @@ def test_another_checkpoint_says_what_it_changed(tab: TextToImage) -> None:
     assert tab.choose(start | {"checkpoint": "gone"}) == {"answer": {"kind": "none"}}
 
 
+def follow(gesso: Gesso, tab: TextToImage, form: dict[str, Any], sampler: str, schedule: str) -> dict[str, Any]:
+    """What choosing beta changes, where its own sampler and schedule are these."""
+    card = {"defaults": {"steps": 12, "sampler": sampler, "schedule": schedule}}
+    (gesso.settings.models / "checkpoints" / "beta" / "gesso.json").write_text(json.dumps(card))
+    gesso.studio.library.rescan()
+    return plain(tab.choose(form | {"checkpoint": "beta"}))
+
+
+def test_another_checkpoint_leaves_no_schedule_that_does_not_go_with_the_sampler(tab: TextToImage, gesso: Gesso) -> None:
+    start = plain(tab.restore(request()))
+    hand = {"sampling.sampler": "PLMS", "sampling.schedule": "Karras"}  # the sampler by hand, the schedule as alpha wants it
+    found = follow(gesso, tab, start | hand, "Euler", "Uniform")
+    assert found["sampling.schedule"] == "Automatic"
+    assert "sampling.sampler" not in found
+    assert found["answer"]["changed"]["sampling.schedule"] == "Automatic"
+    assert found["answer"]["before"]["sampling.schedule"] == "Karras"
+    touched = start | {"sampling.schedule": "Uniform"}  # the schedule by hand
+    assert follow(gesso, tab, touched, "PLMS", "DDIM")["sampling.schedule"] == "Automatic"
+    assert follow(gesso, tab, touched, "Euler", "Karras")["sampling.schedule"] == "Uniform", "it goes with the new sampler, and stays"
+
+
+def test_filling_a_sampler_alone_keeps_a_schedule_that_goes_with_it(tab: TextToImage) -> None:
+    start = plain(tab.restore(request())) | {"sampling.schedule": "Beta"}
+    assert plain(tab.fill({"draft": {"sampling": {"sampler": "Euler"}}}, start))["sampling.schedule"] == "Beta"
+    assert plain(tab.fill({"draft": {"sampling": {"sampler": "PLMS"}}}, start))["sampling.schedule"] == "Automatic"
+
+
 def test_schedules_are_those_that_go_with_the_sampler(tab: TextToImage, gesso: Gesso) -> None:
     for sampler in gesso.studio.samplers:
         offered = tab.schedules(sampler.id, "Karras")

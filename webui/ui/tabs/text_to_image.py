@@ -43,14 +43,26 @@ class TextToImage:
         every = list(self.studio.schedules.ids)
         return [name for name in every if known is None or known.schedules is None or name in known.schedules]
 
-    def _with_choices(self, values: Mapping[str, Any]) -> Updates:
-        """Updates in which the schedules on offer follow the sampler."""
+    def _with_choices(self, values: Mapping[str, Any], current: Mapping[str, Any]) -> Updates:
+        """Updates in which the schedules on offer follow the sampler; `current` is what the form holds of the other fields."""
+        values = self._fitted(values, current)
         updates = self._updates(values)
         if "sampling.sampler" in values:
-            offered = self._schedules(values["sampling.sampler"])
-            wanted = values.get("sampling.schedule")
-            updates[self.fields["sampling.schedule"]] = gr.Dropdown(choices=offered, value=wanted if wanted in offered else offered[0])
+            held = {**current, **values}
+            offered = self._schedules(held["sampling.sampler"])
+            updates[self.fields["sampling.schedule"]] = gr.Dropdown(choices=offered, value=held["sampling.schedule"])
         return updates
+
+    def _fitted(self, values: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+        """The values with a schedule that the sampler takes, where either of the two changes; Automatic for one that does not fit."""
+        held = {**current, **values}
+        wanted = held.get("sampling.schedule")
+        offered = self._schedules(held.get("sampling.sampler"))
+        if not {"sampling.sampler", "sampling.schedule"} & values.keys() or wanted in offered:
+            return dict(values)
+        rest = {name: value for name, value in values.items() if name != "sampling.schedule"}
+        fit = {} if current.get("sampling.schedule") == offered[0] else {"sampling.schedule": offered[0]}
+        return rest | fit
 
     def restore(self, request: gr.Request) -> Updates:
         """The form as this browser left it, over the checkpoint's defaults."""
@@ -66,7 +78,7 @@ class TextToImage:
             if kept.get("shape") == form.CUSTOM
             else form.shape_of(values.get("width", 0), values.get("height", 0), record)
         )
-        updates = self._with_choices(values)
+        updates = self._with_choices(values, {})
         usable = [(row.label, row.id) for row in self.studio.checkpoints() if row.family is not None]
         updates[self.fields["checkpoint"]] = gr.Dropdown(choices=usable, value=values["checkpoint"])
         told = facts.known(self.studio) | {
@@ -115,10 +127,10 @@ class TextToImage:
         record = self._record(values["checkpoint"])
         if record is None:
             return {self.answer: {"kind": "none"}}
-        changed = form.following(values, self._record(values["applied"]), record)
+        changed = self._fitted(form.following(values, self._record(values["applied"]), record), values)
         width, height = changed.get("width", values["width"]), changed.get("height", values["height"])
         shape = form.shape_of(width or 0, height or 0, record)
-        updates = self._with_choices(changed | {"shape": shape, "applied": record.id})
+        updates = self._with_choices(changed | {"shape": shape, "applied": record.id}, values)
         self.studio.warm(record.id)
         before = {name: values[name] for name in (*changed, "shape")} if changed else {}
         return updates | {self.answer: {"kind": "followed", "checkpoint": record.label, "changed": changed, "before": before}}
@@ -150,7 +162,7 @@ class TextToImage:
         if "width" in values or "height" in values:
             width = values.get("width", data.get(self.fields["width"]))
             values["shape"] = form.shape_of(width or 0, values.get("height", data.get(self.fields["height"])) or 0, record)
-        return self._with_choices(values) | {self.answer: {"kind": "filled", "fields": list(values)}}
+        return self._with_choices(values, self._named(data)) | {self.answer: {"kind": "filled", "fields": list(values)}}
 
 
 def build(shell: Shell) -> None:
