@@ -744,9 +744,15 @@ def test_file_managers(platform: str, arguments: list[str]) -> None:
 
 
 def test_parameters_of_a_saved_picture_make_it_again(gallery: Gallery, samplers: Any, schedules: Any) -> None:
-    saved = gallery.save(job(prompt="a, b", sampling={"seed": 100, "steps": 9}), 3, picture(), 103, {})
+    facts = {"Device": "a CPU, bf16", "Retry": "decoded in fp32, since bf16 overflowed"}
+    saved = gallery.save(job(prompt="a, b", sampling={"seed": 100, "steps": 9}), 3, picture(), 103, facts)
     read = gallery.parameters(saved.id, samplers, schedules)
     expected = job(prompt="a, b", count=1, sampling={"seed": 103, "steps": 9}).request
     assert read.notes == ()
     assert GenerationRequest.model_validate(read.draft) == expected
     assert parse(read.infotext).fields["Seed"] == "103"
+    assert read.facts == facts
+    gallery.trash([saved.id])
+    assert gallery.parameters(saved.id, samplers, schedules).facts == facts
+    gallery.file(saved.id).unlink()
+    assert gallery.parameters(saved.id, samplers, schedules) == read.model_copy(update={"facts": {}})

@@ -19,6 +19,7 @@ from webui.core.errors import BadImage
 from webui.core.parts import SamplerInfo, ScheduleInfo
 from webui.core.registry import Registry
 from webui.core.request import GenerationRequest, RequestDraft
+from webui.engine import samplers as table
 from webui.gallery import chunks
 from webui.gallery.chunks import MAX_TEXT, read_bytes
 from webui.gallery.gallery import Gallery
@@ -87,13 +88,49 @@ def with_exif(form: str, data: bytes) -> bytes:
 
 def test_our_picture_gives_its_exact_request(gallery: Gallery, read: Reader) -> None:
     asked = job(prompt="a: b, \n☃", negative_prompt="x", count=4, sampling={"seed": 7, "sampler": "Euler", "guidance": 5.5})
-    saved = gallery.save(asked, 2, picture(), 9, {})
+    saved = gallery.save(asked, 2, picture(), 9, {"Device": "fake"})
     said = read.file(gallery.file(saved.id).read_bytes())
     assert said.source == "Gesso"
     assert said.notes == ()
+    assert said.facts == {"Device": "fake"}
     sampling = asked.request.sampling.model_copy(update={"seed": 9})
     assert GenerationRequest.model_validate(said.draft) == asked.request.model_copy(update={"count": 1, "sampling": sampling})
     assert said.infotext.endswith("Version: Gesso 0.1.0")
+
+
+def test_automatic_is_kept_as_the_schedule_that_ran(gallery: Gallery, read: Reader) -> None:
+    """So that a version whose Automatic means another one makes the same picture."""
+    asked = job(sampling={"seed": 7, "sampler": "Euler", "schedule": "Automatic"})
+    saved = gallery.save(asked, 0, picture(), 7, {"Schedule": "Exponential"})
+    data = gallery.file(saved.id).read_bytes()
+    said = read.file(data)
+    assert "Sampler: Euler, Schedule type: Exponential," in said.infotext
+    assert said.draft["sampling"]["schedule"] == "Exponential"
+    assert said.facts == {"Schedule": "Exponential"}
+    older = read_bytes(data).texts["gesso"].replace('"schedule":"Exponential"', '"schedule":"Automatic"')
+    assert '"Automatic"' in older
+    assert read.file(png(gesso=older)).draft["sampling"]["schedule"] == "Exponential", "of pictures from before that, too"
+    plain = gallery.save(asked, 1, picture(), 8, {})
+    assert read.file(gallery.file(plain.id).read_bytes()).draft["sampling"]["schedule"] == "Automatic", "an engine that says nothing"
+
+
+def test_a_field_younger_than_the_picture_is_what_it_was_before_it_came(gallery: Gallery, read: Reader) -> None:
+    """Else it would stay as the form has it, and the picture would be another one."""
+    text = read_bytes(gallery.file(gallery.save(job(), 0, picture(), 1, {}).id).read_bytes()).texts["gesso"]
+    older = json.loads(text)
+    del older["request"]["negative_prompt"], older["request"]["sampling"]["clip_skip"]
+    said = read.file(png(gesso=json.dumps(older)))
+    assert said.draft["negative_prompt"] == ""
+    assert said.draft["sampling"]["clip_skip"] == 1
+    assert said.notes == ()
+
+
+def test_hostile_facts_are_cut(gallery: Gallery, read: Reader) -> None:
+    text = read_bytes(gallery.file(gallery.save(job(), 0, picture(), 1, {}).id).read_bytes()).texts["gesso"]
+    hostile = json.loads(text) | {"facts": {f"{number}" * 500: "x" * 9999 for number in range(100)}}
+    facts = read.file(png(gesso=json.dumps(hostile))).facts
+    assert len(facts) <= 40
+    assert max(len(key) + len(value) for key, value in facts.items()) <= 600
 
 
 def test_our_picture_from_elsewhere_says_what_is_not_here(gallery: Gallery, read: Reader) -> None:
@@ -126,7 +163,9 @@ def test_a_hostile_request_costs_twelve_notes(gallery: Gallery, read: Reader) ->
     hostile = read.file(png(gesso=json.dumps(said)))
     assert len(hostile.notes) <= 13
     assert max(map(len, hostile.notes)) < 300
-    assert hostile.draft == {"count": 1, "sampling": {"seed": 1}}
+    assert hostile.draft["count"] == 1
+    assert hostile.draft["sampling"] == {"steps": 20, "guidance": 7.0, "clip_skip": 1, "seed": 1}
+    assert {"prompt", "checkpoint"}.isdisjoint(hostile.draft)
 
 
 @pytest.mark.parametrize("text", ["", "no", "[]", "{}", "[" * 100_000, '{"request": 1}', '{"job": "\\ud800"}'])
@@ -192,8 +231,33 @@ def test_the_checkpoint_is_found_by_its_hash_whatever_its_name(read: Reader, lib
 )
 def test_samplers_by_every_name(read: Reader, sampler: str, draft: dict[str, str]) -> None:
     said = read.text(f"x\nSteps: 1, Sampler: {sampler}, Seed: 2")
-    assert said.draft["sampling"] == {"steps": 1, "seed": 2} | draft
+    assert said.draft["sampling"] == {"steps": 1, "seed": 2, "clip_skip": 1} | draft
     assert said.notes == ()
+
+
+def test_what_a1111_leaves_out_is_its_usual(read: Reader) -> None:
+    """The form's clip skip and schedule are not the picture's."""
+    said = read.text("x\nSteps: 1, Sampler: Euler, Seed: 2")
+    assert said.draft["sampling"]["clip_skip"] == 1
+    assert said.draft["sampling"]["schedule"] == "Automatic"
+    assert said.draft["negative_prompt"] == ""
+    assert "sampling" not in read.text("only a prompt").draft
+
+
+@pytest.mark.parametrize("name", ["DPM++ 2M SDE Karras", "DPM++ 3M SDE Karras", "DPM++ 2M SDE Heun Karras", "LMS Karras"])
+def test_joined_names_keep_their_schedule_on_the_real_tables(gallery: Gallery, library: Library, name: str) -> None:
+    real = Reader(gallery, library, Registry("sampler", table.SAMPLERS), Registry("schedule", table.SCHEDULES))
+    said = real.text(f"x\nSteps: 1, Sampler: {name}, Seed: 2")
+    assert (said.draft["sampling"]["sampler"], said.draft["sampling"]["schedule"]) == (name.removesuffix(" Karras"), "Karras")
+    assert said.notes == ()
+
+
+def test_a_schedule_that_the_sampler_never_took_is_said(gallery: Gallery, library: Library) -> None:
+    """A1111's PLMS goes its own way whatever schedule its picture names."""
+    real = Reader(gallery, library, Registry("sampler", table.SAMPLERS), Registry("schedule", table.SCHEDULES))
+    said = real.text("x\nSteps: 1, Sampler: PLMS, Schedule type: Karras, Seed: 2")
+    assert said.draft["sampling"]["schedule"] == "Automatic"
+    assert said.notes == ("PLMS does not take the schedule Karras here; it gets Automatic.",)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from webui.gallery.archive import make_archive
 from webui.gallery.chunks import MAX_INFOTEXT, read_png
 from webui.gallery.files import ARCHIVES, STARS, THUMBNAILS, Files
 from webui.gallery.index import BATCH, Entry, Index, Which
-from webui.gallery.metadata import GESSO, PARAMETERS, infotext_of, origin_of, png_info, read_origin
+from webui.gallery.metadata import GESSO, PARAMETERS, as_it_ran, infotext_of, origin_of, png_info, read_origin
 from webui.gallery.parameters import Names, Parameters, from_origin, from_picture, from_text
 from webui.gallery.reveal import reveal
 from webui.gallery.stars import Stars
@@ -62,6 +62,7 @@ class Gallery:
         made = self._index.made(job.id, index)
         if made is not None:
             return made
+        job = as_it_ran(job, facts)
         parameters = write(infotext_of(job.request, seed, self._hash(job.request.checkpoint)))
         origin = origin_of(job, index, seed, (secrets.token_hex(16), time.time()), dict(facts))
         info = png_info(parameters, origin)
@@ -211,7 +212,17 @@ class Gallery:
         parameters, request = self._index.texts(picture_id)
         if request is None or picture.seed is None:
             return from_text(parameters, names)
-        return from_origin(json.loads(request), picture.seed, parameters, names)
+        return from_origin(json.loads(request), picture.seed, parameters, names, self._facts(picture))
+
+    def _facts(self, picture: Picture) -> dict[str, str]:
+        """What its file says of how it ran; nothing where the file went away since."""
+        try:
+            with self._locate(picture).open("rb") as opened:
+                origin = read_origin(read_png(opened).texts.get(GESSO))
+        except (NotFound, BadImage, OSError) as error:
+            log.warning("%s does not say how it ran: %s", picture.path, error)
+            return {}
+        return origin.facts if origin else {}
 
     def read_parameters(
         self, data: bytes, library: Library, samplers: Registry[SamplerInfo], schedules: Registry[ScheduleInfo]

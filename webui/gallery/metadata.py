@@ -1,6 +1,7 @@
 """What a picture of ours says about itself: A1111's text as `parameters`, and the exact request as JSON in `gesso`."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from PIL.PngImagePlugin import PngInfo
@@ -10,6 +11,7 @@ from webui import __version__
 from webui.core.infotext import Infotext, of_image
 from webui.core.job import Job
 from webui.core.request import Frozen, GenerationRequest
+from webui.core.sampling import AUTOMATIC
 
 PARAMETERS, GESSO = "parameters", "gesso"  # keywords of the PNG's texts
 VERSION = f"Gesso {__version__}"  # no bare number: A1111 would take it for its own and apply the quirks of that version
@@ -38,6 +40,18 @@ class Origin(Frozen):
             return GenerationRequest.model_validate(self.request)
         except ValidationError:
             return None
+
+
+def as_it_ran(job: Job, facts: Mapping[str, str]) -> Job:
+    """The job with the schedule that the engine says it ran, where it was asked for Automatic.
+
+    What Automatic means may change from version to version; the picture must not, when it is made again.
+    """
+    schedule = facts.get("Schedule")
+    if schedule is None or job.request.sampling.schedule != AUTOMATIC:
+        return job
+    sampling = job.request.sampling.model_copy(update={"schedule": schedule})
+    return job.model_copy(update={"request": job.request.model_copy(update={"sampling": sampling})})
 
 
 def infotext_of(request: GenerationRequest, seed: int, checkpoint_hash: str | None) -> Infotext:

@@ -1,7 +1,9 @@
 """How a picture was made, as a draft of a request that makes it again here, and what of it cannot be carried over."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+from pydantic import BaseModel, Field
 
 from webui.core.errors import BadImage, UnknownName, UserError
 from webui.core.geometry import snap
@@ -9,13 +11,15 @@ from webui.core.infotext import Infotext, parse
 from webui.core.parts import SamplerInfo, ScheduleInfo
 from webui.core.records import ModelRecord
 from webui.core.registry import Registry
-from webui.core.request import MAX_PROMPT, Frozen, RequestDraft
+from webui.core.request import MAX_PROMPT, Frozen, GenerationRequest, RequestDraft, Sampling
+from webui.core.sampling import AUTOMATIC, fitting, split
 from webui.gallery.chunks import MAX_INFOTEXT, read_bytes
 from webui.gallery.metadata import GESSO, PARAMETERS, read_origin
 from webui.library.store import SHORT_HASH, Library
 
-AUTOMATIC = "Automatic"
 MOST_NOTES = 12  # about single fields; a file may name a million
+MOST_FACTS, LONGEST_FACT = 40, 300  # characters; the same
+IMPLIED = {"Clip skip": "1"}  # what A1111 does not write when it is the usual
 CARRIED = frozenset(("Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Model", "Model hash", "Clip skip"))
 HARMLESS = frozenset(("Version", "User", "RNG", "Batch size", "Batch pos", "Model type", "Created Date", "Civitai resources", "Hashes"))
 OTHERS = {
@@ -28,12 +32,16 @@ OTHERS = {
 
 
 class Parameters(Frozen):
-    """`draft` has the shape of a `RequestDraft`; what it lacks stays as the form has it. `notes` are for the person."""
+    """`draft` has the shape of a `RequestDraft`; what it lacks stays as the form has it. `notes` are for the person.
+
+    `facts` are what a picture of Gesso's says of how it ran: Device, Attention, Schedule, torch, Retry …
+    """
 
     draft: dict[str, Any]
     infotext: str
     source: str  # "Gesso", "A1111", "Forge" or "unknown"
     notes: tuple[str, ...] = ()
+    facts: dict[str, str] = Field(default_factory=dict)
 
 
 class Names(NamedTuple):
@@ -77,7 +85,7 @@ def from_picture(data: bytes, names: Names) -> Parameters:
     infotext = texts.get(PARAMETERS, "")
     origin = read_origin(texts.get(GESSO))
     if origin is not None:
-        return from_origin(origin.request, origin.seed, infotext, names)
+        return from_origin(origin.request, origin.seed, infotext, names, origin.facts)
     if infotext.strip():
         return from_text(infotext, names)
     program = next((program for key, program in OTHERS.items() if key in texts), None)
@@ -86,31 +94,40 @@ def from_picture(data: bytes, names: Names) -> Parameters:
     raise BadImage("This picture does not say how it was made: it was edited, sent through a chat, or never had it.")
 
 
-def from_origin(request: Mapping[str, Any], seed: int, infotext: str, names: Names) -> Parameters:
-    """The exact request, for the one picture with this seed."""
+def from_origin(request: Mapping[str, Any], seed: int, infotext: str, names: Names, facts: Mapping[str, str]) -> Parameters:
+    """The exact request, for the one picture with this seed; a field younger than the picture is what it was before it came."""
     draft = _Draft()
-    sampling = request.get("sampling")
-    for key, value in request.items():
+    said = request.get("sampling")
+    sampling: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
+    for key, value in (_defaults(GenerationRequest) | dict(request)).items():
         if key not in ("sampling", "count", "checkpoint"):
             draft.put(key, value)
-    for key, value in (sampling if isinstance(sampling, Mapping) else {}).items():
+    for key, value in (_defaults(Sampling) | dict(sampling)).items():
         if key not in ("seed", "sampler", "schedule"):
             draft.put(f"sampling.{key}", value)
     draft.put("count", 1)
     draft.put("sampling.seed", seed)
-    if isinstance(sampling, Mapping):
-        _put_sampler(draft, str(sampling.get("sampler")), str(sampling.get("schedule")), names)
+    if sampling:
+        schedule = str(sampling.get("schedule"))
+        ran = facts.get("Schedule", schedule) if schedule == AUTOMATIC else schedule  # for pictures from before it was kept as it ran
+        _put_sampler(draft, str(sampling.get("sampler")), ran, names)
     said_hash = parse(infotext).fields.get("Model hash", "")
     _put_checkpoint(draft, str(request.get("checkpoint")), said_hash, names.library)
     if draft.fields.pop("batch_size", 1) > 1:
         draft.notes.append("It was made in a batch; made alone it may differ in details.")
-    return Parameters(draft=draft.fields, infotext=infotext, source="Gesso", notes=tuple(draft.notes))
+    told = {key[:LONGEST_FACT]: value[:LONGEST_FACT] for key, value in list(facts.items())[:MOST_FACTS]}
+    return Parameters(draft=draft.fields, infotext=infotext, source="Gesso", notes=tuple(draft.notes), facts=told)
+
+
+def _defaults(model: type[BaseModel]) -> dict[str, Any]:
+    return {name: field.get_default(call_default_factory=True) for name, field in model.model_fields.items() if not field.is_required()}
 
 
 def from_text(text: str, names: Names) -> Parameters:
     """Of an infotext; any text is at least a prompt."""
     text = text[:MAX_INFOTEXT]
     said = parse(text)
+    fields = (IMPLIED | said.fields) if said.fields else {}
     draft = _Draft()
     draft.text("prompt", said.prompt)
     draft.text("negative_prompt", said.negative_prompt)
@@ -120,8 +137,8 @@ def from_text(text: str, names: Names) -> Parameters:
         ("Seed", "sampling.seed", int),
         ("Clip skip", "sampling.clip_skip", int),
     ):
-        if key in said.fields:
-            draft.put(field, _number(said.fields[key], convert))
+        if key in fields:
+            draft.put(field, _number(fields[key], convert))
     _put_size(draft, said)
     if "Sampler" in said.fields:
         _put_sampler(draft, said.fields["Sampler"], said.fields.get("Schedule type", AUTOMATIC), names)
@@ -151,23 +168,18 @@ def _put_size(draft: _Draft, said: Infotext) -> None:
     draft.put("height", height)
 
 
-def _put_sampler(draft: _Draft, sampler: str, schedule: str, names: Names) -> None:
+def _put_sampler(draft: _Draft, name: str, asked: str, names: Names) -> None:
     """Also the older joined names: “DPM++ 2M Karras” is the sampler DPM++ 2M with the schedule Karras."""
-    if sampler not in names.samplers:
-        for one, rest in _split(sampler, names.schedules):
-            if rest in names.samplers:
-                sampler, schedule = rest, one
-                break
+    sampler, carried = split(name, names.samplers, names.schedules)
+    schedule = carried or asked
     _put_name(draft, "sampling.sampler", sampler, names.samplers)
+    if sampler in names.samplers and schedule in names.schedules:
+        row, known = names.samplers.find(sampler), names.schedules.find(schedule).id
+        schedule = fitting(row, known)
+        if schedule != known:
+            draft.notes.append(f"{row.id} does not take the schedule {known} here; it gets {schedule}.")
     if schedule != AUTOMATIC or AUTOMATIC in names.schedules:
         _put_name(draft, "sampling.schedule", schedule, names.schedules)
-
-
-def _split(sampler: str, schedules: Registry[ScheduleInfo]) -> Iterator[tuple[str, str]]:
-    for schedule in schedules:
-        for name in (schedule.id, *schedule.aliases):
-            if sampler.lower().endswith(f" {name.lower()}"):
-                yield schedule.id, sampler[: -len(name)].rstrip()
 
 
 def _put_name(draft: _Draft, field: str, name: str, registry: Registry[Any]) -> None:
