@@ -44,13 +44,14 @@ def test_a_click_shows_its_effect_at_once(open_page: Opened) -> None:
     page = open_page()
     field(page, "txt2img_prompt").fill("hills")
     held: list[Any] = []
-    page.route("**/gradio_api/queue/join*", held.append)
-    page.click("#txt2img_generate")
+    page.route("**/gradio_api/**", lambda route: held.append(route) if route.request.method == "POST" else route.continue_())
+    with page.expect_request(lambda request: "/gradio_api/" in request.url and request.method == "POST"):
+        page.click("#txt2img_generate")
     page.wait_for_selector("#chip_queue b:has-text('1')")  # before the server has said a word
     assert held
     for route in held:
         route.continue_()
-    page.unroute("**/gradio_api/queue/join*")
+    page.unroute("**/gradio_api/**")
     picture_shown(page)
 
 
