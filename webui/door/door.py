@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from webui.core.errors import UserError
 from webui.core.job import HOST, Person
 from webui.door.answers import send_error, send_login, send_redirect
-from webui.door.exchange import MIB, Exchange
+from webui.door.exchange import MIB, Closing, Exchange
 from webui.door.link import Link
 from webui.door.origin import SAFE_METHODS, at_this_machine, foreign, host_allowed, host_name
 from webui.door.people import SESSION_SECONDS, tidy_name
@@ -38,7 +38,7 @@ class Door:
         own = socket.gethostname().lower()
         self._names = frozenset({own, own.removesuffix(".local") + ".local", *allowed_hosts}) if link else frozenset(allowed_hosts)
         self._closed = closed
-        self._closing = asyncio.Event()
+        self._closing = Closing()
 
     def close(self) -> None:
         """Tell every open stream that its client has gone, so that the server can end. Call it on the server's event loop."""

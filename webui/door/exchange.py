@@ -1,8 +1,8 @@
 """`Exchange`: one HTTP request and its answer, watched on the way: body size, security headers, the end of session and program."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -16,11 +16,36 @@ LOOK = 2.0  # seconds between looks whether a stream's person is still let in
 _GONE: Message = {"type": "http.disconnect"}
 
 
+class Closing:
+    """The end of the program, told to all who wait for it, each on the event loop that it runs on."""
+
+    def __init__(self) -> None:
+        self._over = False
+        self._waiting: set[asyncio.Event] = set()
+
+    def set(self) -> None:
+        self._over = True
+        for event in self._waiting:
+            event.set()
+
+    @contextmanager
+    def heard(self) -> Iterator[asyncio.Event]:
+        """Something to wait for, that is set when the program ends, or did."""
+        event = asyncio.Event()
+        self._waiting.add(event)
+        try:
+            if self._over:
+                event.set()
+            yield event
+        finally:
+            self._waiting.discard(event)
+
+
 class Exchange:
     """`receive` and `send` are handed to the app in place of the server's."""
 
     def __init__(
-        self, receive: Receive, send: Send, limit: int, closing: asyncio.Event, welcome: Callable[[], Awaitable[bool]] | None = None
+        self, receive: Receive, send: Send, limit: int, closing: Closing, welcome: Callable[[], Awaitable[bool]] | None = None
     ) -> None:
         """`welcome` says whether the person is still let in; None for one who always is."""
         self._receive = receive
@@ -100,9 +125,10 @@ class Exchange:
 
     async def _until_over(self) -> None:
         """A look every now and then, for the session may end elsewhere."""
-        while not self._closing.is_set() and (self._welcome is None or await self._welcome()):
-            with suppress(TimeoutError):  # time for the next look
-                await asyncio.wait_for(self._closing.wait(), None if self._welcome is None else LOOK)
+        with self._closing.heard() as closing:
+            while not closing.is_set() and (self._welcome is None or await self._welcome()):
+                with suppress(TimeoutError):  # time for the next look
+                    await asyncio.wait_for(closing.wait(), None if self._welcome is None else LOOK)
 
     def _cut_off(self) -> Message:
         self._cut = True
