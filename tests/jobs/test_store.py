@@ -85,6 +85,20 @@ def test_waiting_counts_everyone_and_one_owner(store: JobStore) -> None:
     assert store.waiting("nobody") == (2, 0)
 
 
+def test_one_owners_active_jobs_come_in_their_order_and_all_are_counted(store: JobStore) -> None:
+    guest = Person(id="guest", name="Guest")
+    first = add(store, "a", "b", owner=guest)
+    add(store, "c")
+    store.move(first[1].id, before=first[0].id)
+    take(store)
+    last = add(store, "d", owner=guest)
+    assert [job.id for job in store.active_of("guest")] == [first[1].id, first[0].id, last[0].id]
+    assert (store.active_of("nobody"), store.active_count()) == ([], 4)
+    store.finish(first[1].id, Status.DONE)
+    assert [job.id for job in store.active_of("guest")] == [first[0].id, last[0].id]
+    assert store.active_count() == 3
+
+
 def test_taking_counts_an_attempt_and_a_picture_forgives_them(store: JobStore) -> None:
     add(store, "a")
     job = take(store)
