@@ -149,7 +149,8 @@ def test_a_run_of_its_own_is_never_too_slow(make, monkeypatch):
     assert not [event for event in events if isinstance(event, Loading) and event.message in (process.STUCK, process.STILL_BUSY)]
 
 
-def test_a_run_that_is_cancelled_while_it_waits_never_begins(make, monkeypatch):
+def test_a_run_that_is_cancelled_while_it_waits_never_begins(make, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
     monkeypatch.setattr(process, "GRACE", 0.05)
     engine = make("tests.engine.engines:talkative", delay=0.5)
     for _ in range(2):
@@ -159,6 +160,8 @@ def test_a_run_that_is_cancelled_while_it_waits_never_begins(make, monkeypatch):
                 begun.append(event)
     assert begun == [Loading(process.STILL_BUSY)]
     assert len(pictures(engine.run(a_request(), cancelled=never))) == 1
+    wait_for(lambda: caplog.text.count("said on stderr") >= 2, 10)
+    assert caplog.text.count("said on stderr") == 2, "the first and the last"
 
 
 def test_close_while_it_works(make):
