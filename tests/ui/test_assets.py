@@ -13,7 +13,6 @@ from tests.ui.conftest import Server, ready
 pytestmark = pytest.mark.browser
 Opened = Callable[..., Any]
 
-LONG = "150"  # steps: 7 s a picture on the fake engine
 AWAY, BACK = "dispatchEvent(new Event('pagehide'))", "dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))"
 EMPTY = "document.querySelector('#chip_queue')?.innerText === 'queue empty'"
 
@@ -94,17 +93,19 @@ def test_a_page_that_comes_back_hears_one_stream(open_page: Opened) -> None:
 
 def test_escape_in_an_open_list_closes_the_list_alone(open_page: Opened, server: Server) -> None:
     page = open_page()
-    generate(page, "hills", steps=LONG)
-    page.wait_for_selector("#stage_picture[data-kind=preview]")
+    pause(page, server, True)
+    generate(page, "hills")
+    page.wait_for_function("document.querySelector('#stage_hud').innerText.includes('the queue is paused')")
     page.focus("#txt2img_sampling input")
     page.wait_for_selector("#txt2img_sampling .options")
     page.keyboard.press("Escape")
     page.wait_for_selector("#txt2img_sampling .options", state="detached")
-    (job,) = page.request.get(f"{server.url}api/jobs?active=true").json()["jobs"]
-    assert not job["cancel_requested"]
+    page.wait_for_timeout(300)
+    assert len(page.request.get(f"{server.url}api/jobs?active=true").json()["jobs"]) == 1
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("Escape")
-    page.wait_for_function(EMPTY)
+    page.wait_for_function("document.querySelector('#chip_queue')?.innerText === 'queue paused'")
+    empty(page, server)
 
 
 def test_a_key_that_is_held_does_one_thing(open_page: Opened, server: Server) -> None:
