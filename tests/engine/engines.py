@@ -35,12 +35,15 @@ class Breaking(FakeEngine):
 
 
 class Hanging(FakeEngine):
-    """Never comes back where the prompt says so, whoever asks it to."""
+    """Never comes back where the prompt says "hang", and late for "slow", whoever asks it to."""
 
     def run(self, request, *, first=0, cancelled):
-        yield Loading("Nothing comes after this.")
+        sys.stderr.write("a run begins\n")
+        yield Loading("Nothing comes after this, or late.")
         while request.prompt == "hang":
             time.sleep(1)
+        if request.prompt == "slow":
+            time.sleep(3)
         yield from super().run(request, first=first, cancelled=cancelled)
 
 
