@@ -22,7 +22,8 @@ FIELDS = {name: name for name in NAMES}  # a component is only a key to the hand
 
 
 @pytest.fixture
-def gesso(tmp_path: Path) -> Iterator[Gesso]:
+def gesso(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gesso]:
+    monkeypatch.setattr("webui.app.EMBEDDED", tmp_path / "none")
     for name, card in (("alpha", {"defaults": {"width": 256, "height": 256, "steps": 8}}), ("beta", {"defaults": {"steps": 12}})):
         folder = tmp_path / "models" / "checkpoints" / name
         diffusers_folder(folder)
