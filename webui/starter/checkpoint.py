@@ -22,7 +22,7 @@ DEFAULTS: Final[dict[str, Any]] = {
     "width": 256,
     "height": 256,
     "steps": 20,
-    "guidance": 3.0,
+    "guidance": 4.5,
     "sampler": "DDIM",
     "schedule": "Uniform",
 }
