@@ -31,10 +31,10 @@ OUT: Final = Path("models/checkpoints/starter-landscapes")
 class Recipe:
     """How much of everything; the defaults are those of the checkpoint in the repository."""
 
-    vae: Budget = field(default_factory=lambda: Budget(minutes=25))
+    vae: Budget = field(default_factory=lambda: Budget(minutes=15))
     words: Budget = field(default_factory=lambda: Budget(steps=140))
-    unet: Budget = field(default_factory=lambda: Budget(minutes=80))
-    polish: Budget = field(default_factory=lambda: Budget(minutes=6))
+    unet: Budget = field(default_factory=lambda: Budget(minutes=92))
+    polish: Budget = field(default_factory=lambda: Budget(minutes=4))
     judge: Budget = field(default_factory=lambda: Budget(steps=700))
     scenes: tuple[int, ...] = (10_000, 1000, 1000)  # of each size
     batch: int = 16
