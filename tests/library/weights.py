@@ -27,9 +27,16 @@ def header_bytes(header: Mapping[str, Any]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def single_file(path: Path, shapes: Mapping[str, tuple[int, ...]] = SIGNS, seed: int = 0, *, body: bool = True) -> Path:
+def single_file(
+    path: Path,
+    shapes: Mapping[str, tuple[int, ...]] = SIGNS,
+    seed: int = 0,
+    *,
+    body: bool = True,
+    metadata: Mapping[str, str] | None = None,
+) -> Path:
     """A safetensors file of bytes (U8) with these shapes; without a body there is a hole in its place, which takes no room."""
-    header: dict[str, Any] = {"__metadata__": {"made": str(seed)}}
+    header: dict[str, Any] = {"__metadata__": {"made": str(seed)} if metadata is None else dict(metadata)}
     end = 0
     for name, shape in shapes.items():
         size = 1

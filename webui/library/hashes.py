@@ -35,18 +35,21 @@ class Hashes:
     def known(self, paths: Sequence[Path]) -> str | None:
         """Only what is known already; a look at each file's size and time, never at its content."""
         try:
-            return self._known.get(_key(paths))
+            return self._known.get(_key(paths)) if self._known else None
         except OSError:
             return None
 
-    def compute(self, paths: Sequence[Path]) -> str:
-        """The files' bytes one after another, read only the first time (about 1 s per GB). Raises `OSError`."""
-        key = _key(paths)
+    def compute(self, paths: Sequence[Path], *, tensors: bool = False) -> str:
+        """The files' bytes one after another, read only the first time (about 1 s per GB). Raises `OSError`.
+
+        `tensors`: without the length and the header that a safetensors file begins with, as trainers hash LoRAs.
+        """
+        key = _key(paths) + ("|tensors" if tensors else "")
         with self._lock:
             busy = self._busy.setdefault(key, threading.Lock())
         with busy:
             if key not in self._known:
-                value = _sha256(paths)
+                value = _sha256(paths, tensors=tensors)
                 with self._lock:
                     self._known[key] = value
                     self._store()
@@ -71,10 +74,12 @@ def _key(paths: Sequence[Path]) -> str:
     return "||".join(parts)
 
 
-def _sha256(paths: Sequence[Path]) -> str:
+def _sha256(paths: Sequence[Path], *, tensors: bool = False) -> str:
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
+            if tensors:
+                file.seek(8 + int.from_bytes(file.read(8), "little"))
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
     return digest.hexdigest()

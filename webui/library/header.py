@@ -38,7 +38,7 @@ class Header(NamedTuple):
 
 def read_header(path: Path) -> Header:
     """Raises `LoadFailed` naming the file and what is wrong with it, `OSError` when it cannot be read at all."""
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:  # not a byte more than the header
         size = file.seek(0, 2)
         file.seek(0)
         length = int.from_bytes(file.read(8), "little")

@@ -1,4 +1,4 @@
-"""What a found file is: its family by its header or its `model_index.json`, and what its card adds. Never guessed."""
+"""What a found file is: its kind and family by its header or its `model_index.json`, and what its card adds. Never guessed."""
 
 import json
 from collections.abc import Iterable
@@ -10,14 +10,19 @@ from pydantic import Field, ValidationError
 from webui.core.errors import LoadFailed
 from webui.core.geometry import Size
 from webui.core.parts import FamilyInfo
-from webui.core.records import CheckpointDefaults, LatentRgb, ModelRecord
+from webui.core.records import CheckpointDefaults, Kind, LatentRgb, LoraFacts, ModelRecord
 from webui.core.request import Frozen, describe
 from webui.library.header import Header, read_header
+from webui.library.kinds import Told, fits, tell
+from webui.library.loras import facts, trained_as
+from webui.library.passport import vectors_of
 from webui.library.scan import INDEX, Found
+from webui.library.signs import FAMILY_LABELS
 
 MAX_JSON = 1_000_000  # bytes of a model_index.json or a gesso.json
 NETWORKS = ("unet", "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3")
 PICKLED = (".ckpt", ".pt", ".pth", ".bin")
+UNREAD = "Its header is still being read."
 
 
 class Card(Frozen):
@@ -33,30 +38,50 @@ class Card(Frozen):
     latent_rgb: LatentRgb | None = None
 
 
-class Kind(NamedTuple):
-    """A family, or the sentence that says why there is none."""
+class Identity(NamedTuple):
+    """What a file is. Without families there is a `problem`."""
 
-    family: FamilyInfo | None
+    kind: Kind
+    variant: str = ""
+    families: tuple[str, ...] = ()
     problem: str = ""
+    convertible: bool = False
+    lora: LoraFacts | None = None
+    vectors: int | None = None
 
 
-def identify(found: Found, record_id: str, families: Iterable[FamilyInfo]) -> ModelRecord:
+def identify(found: Found, families: Iterable[FamilyInfo]) -> ModelRecord:
     """A record in any case: what cannot be used is listed with its `problem`, and without a family.
 
-    A card that cannot be read is named in `problem` too, but does not make its checkpoint useless.
+    Its id is the file's name, and its label what its card says, if anything: the library makes both final, as names may
+    be taken twice. A card that cannot be read is named in `problem` too, but does not make its checkpoint useless.
     """
     families = tuple(families)
     if str(found.path).encode("utf-8", "replace").decode() != str(found.path):  # it could be neither stored nor sent
-        safe = Path(str(found.path).encode("utf-8", "replace").decode())
-        problem = "Its file name is not valid text. Rename it."
-        return ModelRecord(id=record_id, label=record_id, path=safe, layout=found.layout, family=None, problem=problem, bytes=found.bytes)
+        safe = found._replace(path=Path(str(found.path).encode("utf-8", "replace").decode()), name=utf8(found.name), card=None)
+        return _record(safe, Identity(found.place, problem="Its file name is not valid text. Rename it."), None)
     try:
-        kind = _diffusers(found.path, families) if found.layout == "diffusers" else _single_file(found.path, families)
+        identity = _diffusers(found.path, families) if found.layout == "diffusers" else _single_file(found, families)
     except LoadFailed as error:
-        kind = Kind(None, str(error))
+        identity = Identity(found.place, problem=str(error))
     except OSError as error:
-        kind = Kind(None, f"{found.path.name} cannot be read: {error.strerror}.")
-    defaults = kind.family.defaults if kind.family else CheckpointDefaults()
+        identity = Identity(found.place, problem=f"{found.path.name} cannot be read: {error.strerror}.")
+    native = next((family.defaults for family in families if (family.id,) == identity.families), None)
+    return _record(found, identity, native)
+
+
+def utf8(name: str) -> str:
+    """A file name as text that can be stored and shown: bytes that are no text become “�”."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def unread(found: Found) -> ModelRecord:
+    """A record from the name alone, while there is no time for the header."""
+    return _record(found._replace(name=utf8(found.name), card=None), Identity(found.place, problem=UNREAD), None)
+
+
+def _record(found: Found, identity: Identity, native: CheckpointDefaults | None) -> ModelRecord:
+    defaults = native or CheckpointDefaults()
     card, complaint = Card(), ""
     if found.card is not None:
         try:
@@ -68,12 +93,16 @@ def identify(found: Found, record_id: str, families: Iterable[FamilyInfo]) -> Mo
         except (LoadFailed, OSError) as error:
             complaint = f"Its card was left aside: {error}"
     return ModelRecord(
-        id=record_id,
-        label=card.label or record_id,
+        id=found.name,
+        kind=identity.kind,
+        variant=identity.variant,
+        label=card.label,
         path=found.path,
         layout=found.layout,
-        family=kind.family.id if kind.family else None,
-        problem=kind.problem or complaint,
+        family=identity.families[0] if len(identity.families) == 1 else None,
+        fits=identity.families,
+        problem=identity.problem or complaint,
+        convertible=identity.convertible,
         bytes=found.bytes,
         starter=card.starter,
         license=card.license,
@@ -82,18 +111,41 @@ def identify(found: Found, record_id: str, families: Iterable[FamilyInfo]) -> Mo
         words=card.words,
         suggestions=card.suggestions,
         latent_rgb=card.latent_rgb,
+        lora=identity.lora,
+        vectors=identity.vectors,
     )
 
 
-def _single_file(path: Path, families: tuple[FamilyInfo, ...]) -> Kind:
-    suffix = path.suffix.lower()
+def _single_file(found: Found, families: tuple[FamilyInfo, ...]) -> Identity:
+    suffix = found.path.suffix.lower()
     if suffix in PICKLED:
-        return Kind(None, f"{suffix} files can run code when they are opened. Use the checkpoint's .safetensors file instead.")
+        way_out = "Convert it to .safetensors, or use the .safetensors file of the same weights instead."
+        return Identity(found.place, problem=f"{suffix} files can run code when they are opened. {way_out}", convertible=True)
     if suffix == ".gguf":
-        return Kind(None, "GGUF files cannot be used. Use the checkpoint's .safetensors file instead.")
-    header = read_header(path)
-    fitting = [family for family in families if matches(family, header)]
-    return _one(fitting, "Its tensors are", families)
+        return Identity(found.place, problem="GGUF files cannot be used. Use the checkpoint's .safetensors file instead.")
+    header = read_header(found.path)
+    fitting = tuple(family for family in families if matches(family, header))
+    told = tell(header)
+    if told.kind == "checkpoint" or (told.kind is None and fitting):
+        return _checkpoint(fitting, told, families)
+    if told.kind is None:
+        return Identity(found.place, problem=told.problem)
+    return Identity(
+        told.kind,
+        trained_as(told.variant, header.metadata),
+        told.fits,
+        told.problem,
+        lora=facts(header) if told.kind == "lora" else None,
+        vectors=vectors_of(header) if told.kind == "embedding" else None,
+    )
+
+
+def _checkpoint(fitting: tuple[FamilyInfo, ...], told: Told, families: tuple[FamilyInfo, ...]) -> Identity:
+    """A checkpoint's family is whose signature it has: only a family that is here can load it."""
+    what = "Its tensors are"
+    if not fitting and told.family is not None and all(family.id != told.family for family in families):
+        what = f"It is a checkpoint of {FAMILY_LABELS[told.family]}, which is"
+    return _one(list(fitting), what, families)._replace(variant=told.variant)
 
 
 def matches(family: FamilyInfo, header: Header) -> bool:
@@ -102,25 +154,23 @@ def matches(family: FamilyInfo, header: Header) -> bool:
         tensor = header.tensors.get(sign.key)
         if tensor is None:
             return False
-        if sign.shape is not None and not _fits(sign.shape, tensor.shape):
+        if sign.shape is not None and not fits(sign.shape, tensor.shape):
             return False
     return bool(family.signature)
 
 
-def _fits(sign: tuple[int | None, ...], real: tuple[int, ...]) -> bool:
-    return len(sign) == len(real) and all(side in (None, actual) for side, actual in zip(sign, real, strict=True))
-
-
-def _diffusers(folder: Path, families: tuple[FamilyInfo, ...]) -> Kind:
+def _diffusers(folder: Path, families: tuple[FamilyInfo, ...]) -> Identity:
     index = _json(folder / INDEX)
     name = index.get("_class_name")
     named = [network for network in NETWORKS if isinstance(index.get(network), list) and index[network] != [None, None]]
     for network in named:
         state = _weights_in(folder / network)
         if state == "pickled":
-            return Kind(None, f"Its {network} is a .bin file only, which can run code when opened. Use a .safetensors one instead.")
+            problem = f"Its {network} is a .bin file only, which can run code when opened. Use a .safetensors one instead."
+            return Identity("checkpoint", problem=problem)
         if state == "none":
-            return Kind(None, f"Its {network} has no weights: {folder.name}/{network} holds no .safetensors file. Copy it again.")
+            problem = f"Its {network} has no weights: {folder.name}/{network} holds no .safetensors file. Copy it again."
+            return Identity("checkpoint", problem=problem)
     fitting = [family for family in families if name in family.pipeline_classes]
     return _one(fitting, f"A {str(name)[:80]} is", families)
 
@@ -132,13 +182,13 @@ def _weights_in(folder: Path) -> Literal["safetensors", "pickled", "none"]:
     return "pickled" if suffixes & set(PICKLED) else "none"
 
 
-def _one(fitting: list[FamilyInfo], what: str, families: tuple[FamilyInfo, ...]) -> Kind:
+def _one(fitting: list[FamilyInfo], what: str, families: tuple[FamilyInfo, ...]) -> Identity:
     if len(fitting) == 1:
-        return Kind(fitting[0])
+        return Identity("checkpoint", families=(fitting[0].id,))
     if fitting:
-        return Kind(None, f"{what} of more than one family: {', '.join(family.label for family in fitting)}.")
+        return Identity("checkpoint", problem=f"{what} of more than one family: {', '.join(family.label for family in fitting)}.")
     known = ", ".join(family.label for family in families) or "none"
-    return Kind(None, f"{what} of no family that is known here ({known}).")
+    return Identity("checkpoint", problem=f"{what} of no family that is known here ({known}).")
 
 
 def _json(path: Path) -> dict[str, Any]:
