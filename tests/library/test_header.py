@@ -3,6 +3,7 @@
 import json
 import random
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from safetensors import SafetensorError, safe_open
 
 from tests.library.weights import SIGNS, header_bytes, single_file
+from tests.library.zoo import ZOO
 from webui.core.errors import LoadFailed
 from webui.library.header import DTYPE_BITS, MAX_HEADER, TensorInfo, parse_header, read_header
+from webui.library.passport import of_header
 
 
 def one(dtype: Any = "F16", shape: Any = (2, 3), offsets: Any = (0, 12), **more: Any) -> dict[str, Any]:
@@ -152,20 +155,36 @@ def mutated(chance: random.Random, content: bytes) -> bytes:
     return bytes(made)
 
 
+BASES = {name: ZOO[name] for name in ("kohya sdxl", "peft flux", "lokr", "embedding sdxl", "vae", "dat", "controlnet", "checkpoint sdxl")}
+TRAINED = {"ss_tag_frequency": '{"1_a": {"b": 2}}', "ss_output_name": "x", "modelspec.architecture": "flux-1", "ss_network_alpha": "1"}
+
+
+def small(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """With all sides but the last 1, so that mutated files are quickly written."""
+    return {name: tuple(side if index == len(shape) - 1 else 1 for index, side in enumerate(shape)) for name, shape in shapes.items()}
+
+
 def check_mutations(folder: Path, count: int) -> int:
-    """What we let pass, the loader that reads the weights must let pass too. Returns how many passed."""
-    whole = single_file(folder / "whole.safetensors", SIGNS).read_bytes()
+    """What we let pass, the loader that reads the weights must let pass too, and all that is said of it is fit to be sent.
+
+    Returns how many passed.
+    """
+    wholes = [single_file(folder / "0.safetensors", SIGNS).read_bytes()]
+    wholes += [single_file(folder / "1.safetensors", small(base.shapes), metadata=TRAINED).read_bytes() for base in BASES.values()]
     chance, path, passed = random.Random(11), folder / "x.safetensors", 0
-    for _ in range(count):
-        content = mutated(chance, whole)
+    for number in range(count):
+        whole = wholes[number % len(wholes)]
+        head = 8 + int.from_bytes(whole[:8], "little")
+        content = mutated(chance, whole[:head]) + whole[head:]
         length = int.from_bytes(content[:8], "little")
         if length > len(content) - 8:
             continue
         try:
-            parse_header(content[8 : 8 + length], len(content) - 8 - length)
+            header = parse_header(content[8 : 8 + length], len(content) - 8 - length)
         except ValueError:
             continue
         passed += 1
+        assert of_header(header, len(content)).model_dump_json()
         path.write_bytes(content)
         try:
             with safe_open(path, "numpy"):
@@ -181,5 +200,6 @@ def test_mutations_that_pass_here_pass_the_loader(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 def test_a_million_mutations(tmp_path: Path) -> None:
     assert check_mutations(tmp_path, 1_000_000) > 0

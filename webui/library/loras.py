@@ -15,6 +15,7 @@ from webui.library.text import line
 MAX_TAGS = 50
 MAX_TRIGGERS = 12
 MAX_WORD = 100  # characters
+MAX_NAME = 500  # characters of a tensor's name
 MAX_METADATA = 4_000_000  # characters of one value that are parsed; a large training set's tags take some hundred thousand
 GENERIC_ALIASES = ("none", "addams")  # as A1111: what trainers write when they were not told a name
 _PREFIX = re.compile(r"^base_model\.model\.")
@@ -55,7 +56,7 @@ def modules_of(header: Header) -> Iterator[Module]:
 def _split(name: str) -> tuple[str, str]:
     """(module, part), the part under one name for all layouts; an empty part where it is none of a LoRA."""
     name = _PREFIX.sub("", name)
-    found = _PART.search(name)
+    found = _PART.search(name) if len(name) <= MAX_NAME else None
     if found is None:
         return name, ""
     if found["lora"]:
