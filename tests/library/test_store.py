@@ -15,9 +15,10 @@ from tests.library.weights import FAMILY, SIGNS, diffusers_folder, single_file
 from tests.library.zoo import ZOO, kohya, vae
 from webui.core.errors import LoadFailed, UnknownName, UserError
 from webui.core.parts import FamilyInfo
-from webui.core.records import KINDS
+from webui.core.records import KINDS, ModelRecord
 from webui.library import hashes, store
 from webui.library.identify import UNREAD
+from webui.library.scan import Found
 from webui.library.store import Library
 
 
@@ -384,12 +385,18 @@ def test_what_there_was_no_time_for_is_listed_and_becomes_usable(models: Path, m
     monkeypatch.setattr("webui.library.store.READ_AT_ONCE", 0)
     gate = threading.Event()
     real = store.identify
-    monkeypatch.setattr(store, "identify", lambda *asked: gate.wait(10) and real(*asked))
+
+    def slow(found: Found, families: Any) -> ModelRecord:
+        assert threading.current_thread().name != "headers" or gate.wait(10)
+        return real(found, families)
+
+    monkeypatch.setattr(store, "identify", slow)
     library = Library(models, [FAMILY])
     assert {record.problem for record in library.checkpoints()} == {UNREAD}
     assert len(library.checkpoints()) == 120
+    assert library.find("7").family == "sd15"  # whoever asks for one waits for one
+    assert sum(record.usable for record in library.checkpoints()) == 1
     gate.set()
-    assert library.find("7").family == "sd15"  # whoever asks by name waits for it
     library.settle()
     assert {record.family for record in library.checkpoints()} == {"sd15"}
 

@@ -15,7 +15,8 @@ from webui.core.request import MAX_PROMPT, Frozen, GenerationRequest, RequestDra
 from webui.core.sampling import AUTOMATIC, fitting, split
 from webui.gallery.chunks import MAX_INFOTEXT, read_bytes
 from webui.gallery.metadata import GESSO, PARAMETERS, read_origin
-from webui.library.store import SHORT_HASH, Library
+from webui.library.naming import SHORT_HASH
+from webui.library.store import Library
 
 MOST_NOTES = 12  # about single fields; a file may name a million
 MOST_FACTS, LONGEST_FACT = 40, 300  # characters; the same

@@ -93,7 +93,10 @@ class Library:
         Raises `UnknownName` with the nearest id; `UserError` when a stem or an alias stands for several.
         """
         found = self._find(name, field, kind)
-        if found is None or found.problem == UNREAD:
+        if found is not None and found.problem == UNREAD:
+            self._read_one(found.path)
+            found = self._find(name, field, kind)
+        if found is None:
             self.settle()
             found = self._find(name, field, kind)
         if found is None:
@@ -196,6 +199,13 @@ class Library:
         while self._unread and time.monotonic() < until:
             for key in list(self._unread)[:BATCH]:
                 self._identified[key] = identify(self._unread.pop(key), self.families)
+
+    def _read_one(self, path: Path) -> None:
+        """Who waits for one file does not wait for thousands."""
+        with self._lock:
+            for key in [key for key in self._unread if key[0] == path]:
+                self._identified[key] = identify(self._unread.pop(key), self.families)
+            self._list(self._seen)
 
     def _list(self, seen: Walk) -> None:
         """The records of all kinds, from what is known by now; with the lock held."""
