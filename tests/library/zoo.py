@@ -308,6 +308,7 @@ ZOO: dict[str, Animal] = {
     "vae cut from a checkpoint": Animal(
         {f"first_stage_model.{key}": shape for key, shape in vae(4).items()}, "vae", "AutoencoderKL", ANY_SD
     ),
+    "small vae": Animal(vae(4) | {"decoder.conv_in.weight": (96, 4, 3, 3)}, "vae", "AutoencoderKL", ()),
     "vae of flux": Animal(vae(16), "vae", "AutoencoderKL", ("sd3", "flux")),
     "tiny vae": Animal(
         {"encoder.layers.0.weight": (64, 3, 3, 3), "decoder.layers.1.weight": (64, 4, 3, 3)}, "vae", "tiny autoencoder", ANY_SD

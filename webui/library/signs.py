@@ -353,11 +353,11 @@ FAMILY_ROWS: tuple[FamilyRow, ...] = (
     FamilyRow(_LORA, ("flux",), Sign(r"(^|_)double_blocks_(0|N)_processor_(qkv|proj)(_lora\d)?$")),
     FamilyRow(_LORA, ("hunyuan-video",), Sign(r"double_blocks_(0|N)_(img|txt)_mlp_fc[12]$|token_refiner")),
     FamilyRow(_LORA, ("wan",), Sign(r"(^|_)blocks_(0|N)_(self|cross)_attn_[qkvo]$")),
-    # latent channels
+    # latent channels, and the width of the layer behind them
     *(
-        FamilyRow(_VAE, families, Sign(name, (None, channels, 3, 3)))
+        FamilyRow(_VAE, families, Sign(name, (width, channels, 3, 3)))
         for channels, families in ((4, ("sd15", "sd21", "sdxl")), (16, ("sd3", "flux")), (32, ("flux2",)))
-        for name in (_DECODER.name, r"^decoder\.layers\.(0|N)\.weight$", r"^N\.weight$")
+        for name, width in ((_DECODER.name, 512), (r"^decoder\.layers\.(0|N)\.weight$", 64), (r"^N\.weight$", 64))
     ),
     # the width of an encoder's words
     FamilyRow(_EMBEDDING, ("sd15",), Sign(r"^(emb_params|<.+>|\*)$", (None, 768))),
