@@ -5,6 +5,7 @@ with an optional `__metadata__` of strings, then the tensors' bytes, without hol
 """
 
 import json
+import re
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
@@ -18,6 +19,9 @@ DTYPE_BITS = {
     "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
     "F16": 16, "BF16": 16, "F32": 32, "F64": 64, "C64": 64,
 }  # fmt: skip
+
+
+_MINUS = re.compile(rb"[\[,:]\s*-")
 
 
 class TensorInfo(NamedTuple):
@@ -58,7 +62,7 @@ def parse_header(text: bytes, data: int) -> Header:
     if not text.startswith(b"{"):
         raise ValueError("its header is not JSON")
     try:
-        raw = json.loads(text, object_pairs_hook=_no_duplicates)
+        raw = json.loads(text, object_pairs_hook=_no_duplicates, parse_int=_signed if _MINUS.search(text) else None)
     except RecursionError:
         raise ValueError("its header is nested too deeply") from None
     except UnicodeDecodeError:
@@ -71,6 +75,11 @@ def parse_header(text: bytes, data: int) -> Header:
     tensors = {name: _tensor(name, entry) for name, entry in raw.items()}
     _check_layout(tensors, data)
     return Header(tensors, metadata)
+
+
+def _signed(number: str) -> int | float:
+    """-0 is 0 to Python, and no size to the loader."""
+    return float(number[:20]) if number.startswith("-") else int(number)
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

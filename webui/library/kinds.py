@@ -10,6 +10,7 @@ from webui.library.header import Header
 from webui.library.loras import modules_of
 from webui.library.signs import CLAIMS, FAMILY_LABELS, FAMILY_ROWS, HERE, KIND_LABELS, KIND_ROWS, KindRow, Shape, Sign
 
+MAX_NAME = 300  # characters of a tensor's name that are looked at
 _INDEX = re.compile(r"(?<![^._])[1-9]\d*(?![^._])")
 _SIGNS: tuple[Sign, ...] = tuple(
     dict.fromkeys(
@@ -85,14 +86,19 @@ def _claims(metadata: Mapping[str, str], key: str, value: str) -> bool:
 def signs_of(tensors: Iterable[tuple[str, Shape]]) -> set[Sign]:
     """All signs that some tensor shows."""
     shown: set[Sign] = set()
-    for name, shape in dict.fromkeys((_INDEX.sub("N", name[:300]), shape) for name, shape in tensors):
-        shown.update(sign for sign in _named(name) if sign.shape is None or fits(sign.shape, shape))
+    for signs, shape in dict.fromkeys((_named(name[:MAX_NAME]), shape) for name, shape in tensors):
+        shown.update(sign for sign in signs if sign.shape is None or fits(sign.shape, shape))
     return shown
 
 
-@lru_cache(maxsize=20_000)
+@lru_cache(maxsize=50_000)
 def _named(name: str) -> tuple[Sign, ...]:
-    """The signs whose name this is. Names recur from file to file, so that a second LoRA of a family costs nothing here."""
+    """The signs whose name this is. Names recur from file to file, so that a second LoRA of a family costs little."""
+    return _written(_INDEX.sub("N", name))
+
+
+@lru_cache(maxsize=20_000)
+def _written(name: str) -> tuple[Sign, ...]:
     return tuple(sign for pattern, signs in _PATTERNS if pattern.search(name) for sign in signs)
 
 

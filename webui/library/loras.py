@@ -5,6 +5,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from webui.core.records import LoraFacts
@@ -53,6 +54,7 @@ def modules_of(header: Header) -> Iterator[Module]:
             yield Module(module.replace(".", "_"), (out, into), rank)
 
 
+@lru_cache(maxsize=50_000)  # names recur from file to file
 def _split(name: str) -> tuple[str, str]:
     """(module, part), the part under one name for all layouts; an empty part where it is none of a LoRA."""
     name = _PREFIX.sub("", name)

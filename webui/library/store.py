@@ -17,7 +17,7 @@ from webui.library.scan import Found, Stamp, Walk, make_home, walk
 
 LOOK_AGAIN = 1.0  # seconds after which files are looked at, not just their folders
 READ_AT_ONCE = 0.4  # seconds that a list may take for headers; those of thousands of new files are read behind it
-BATCH = 50  # headers between two looks at the clock, and between two lists that grow
+BATCH = 50  # headers that are read behind a list before the next look at what else is asked for
 
 log = logging.getLogger(__name__)
 
@@ -196,9 +196,10 @@ class Library:
 
     def _read(self, until: float) -> None:
         """Read headers up to a time; with the lock held. Small libraries are done at once."""
-        while self._unread and time.monotonic() < until:
-            for key in list(self._unread)[:BATCH]:
-                self._identified[key] = identify(self._unread.pop(key), self.families)
+        for key in list(self._unread):
+            if time.monotonic() >= until:
+                return
+            self._identified[key] = identify(self._unread.pop(key), self.families)
 
     def _read_one(self, path: Path) -> None:
         """Who waits for one file does not wait for thousands."""
