@@ -28,12 +28,21 @@ class Run(NamedTuple):
     stop: bool = False
 
 
+class Vector(NamedTuple):
+    """One vector of an embedding: the word that stands for it, its place from 0, and how many the word has."""
+
+    word: str
+    place: int
+    of: int
+
+
 class Token(NamedTuple):
-    """A token's id, the weight of the text that it came from, and whether it is a comma."""
+    """A token's id, the weight of the text that it came from, whether it is a comma, and what it is of an embedding."""
 
     id: int
     weight: float = 1.0
     comma: bool = False
+    vector: Vector | None = None
 
 
 class _Brackets:
@@ -133,6 +142,7 @@ def chunks(tokens: Iterable[Token | None], size: int = CHUNK, backtrack: int = B
     """Tokens in chunks of at most `size`, at least one chunk; None is a BREAK.
 
     Where a chunk is full within a phrase, and a comma stands among its last `backtrack` tokens, the phrase moves on whole.
+    An embedding that does not fit closes its chunk: its vectors (at most `size`) stay together.
     """
     done: list[list[Token]] = []
     current: list[Token] = []
@@ -146,6 +156,9 @@ def chunks(tokens: Iterable[Token | None], size: int = CHUNK, backtrack: int = B
             keep = comma + 1 if not token.comma and comma >= 0 and size - comma <= backtrack else size
             done.append(current[:keep])
             current, comma = current[keep:], -1
+        if token.vector is not None and token.vector.place == 0 and len(current) + token.vector.of > size:
+            done.append(current)
+            current, comma = [], -1
         if token.comma:
             comma = len(current)
         current.append(token)

@@ -12,7 +12,10 @@ from webui.core.geometry import MAX_SIDE, MIN_SIDE, SIDE_MULTIPLE
 MAX_SEED = 2**32 - 1
 MAX_PROMPT = 20_000  # characters
 MAX_COUNT = 100  # pictures in a job
+MAX_LORAS = 100  # at once
+BUILT_IN, AUTOMATIC = "None", "Automatic"  # A1111's words for the checkpoint's own VAE, and for one that fits it
 
+Word = Annotated[str, Field(min_length=1, max_length=300)]
 Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE, multiple_of=SIDE_MULTIPLE)]
 
 
@@ -42,6 +45,15 @@ class Sampling(Frozen):
     clip_skip: int = Field(1, ge=1, le=12, description="1 uses the text encoder's last layer.")
 
 
+class LoraUse(Frozen):
+    """A LoRA and how strongly it is applied; 1 is as it was trained, 0 not at all, below 0 the opposite."""
+
+    name: str = Field(min_length=1, max_length=300, pattern=r"^[^:<>=]+$", description="Its file's name without the suffix.")
+    unet: float = Field(1.0, ge=-100, le=100, description="Weight for the UNet.")
+    text_encoder: float = Field(1.0, ge=-100, le=100, description="Weight for the text encoder.")
+    rank: int | None = Field(None, ge=1, le=4096, description="Uses only the first ranks, for DyLoRA.")
+
+
 class GenerationRequest(Frozen):
     """A job's whole description. No setting is read while it runs, and the seed is drawn before it is stored."""
 
@@ -53,6 +65,9 @@ class GenerationRequest(Frozen):
     height: Side = Field(512, description="px")
     count: int = Field(1, ge=1, le=MAX_COUNT, description="Pictures to make.")
     batch_size: int = Field(1, ge=1, le=16, description="Pictures denoised at once; 1 is bit-exact with any count.")
+    vae: str = Field(BUILT_IN, min_length=1, max_length=300, description="A VAE's name; “None” is the checkpoint's own.")
+    loras: tuple[LoraUse, ...] = Field((), max_length=MAX_LORAS, description="Also those of the prompt's `<lora:name:weight>`.")
+    embeddings: tuple[Word, ...] = Field((), max_length=MAX_LORAS, description="Words of the prompts that stand for files.")
     sampling: Sampling = Sampling()
 
     def seed_of(self, index: int) -> int:
