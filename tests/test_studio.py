@@ -27,6 +27,7 @@ from webui.jobs.bus import Bus
 from webui.jobs.dispatcher import Dispatcher
 from webui.jobs.store import JobStore
 from webui.library.store import Library
+from webui.shelves import Shelves
 from webui.studio import Studio
 
 ADA, BOB = Person(id="ada", name="Ada"), Person(id="bob", name="Bob")
@@ -52,6 +53,7 @@ class Rooms:
         self.told: list[BusEvent] = []
         self.bus.listen(self.told.append)
         self.studio = Studio(
+            shelves=Shelves(folder / "models"),
             library=self.library,
             samplers=Registry("sampler", SAMPLERS),
             schedules=Registry("schedule", SCHEDULES),

@@ -30,6 +30,7 @@ from webui.jobs.store import JobStore
 from webui.library.store import Library
 from webui.lockfile import FolderLock
 from webui.settings import DEFAULT_PORT, EMBEDDED, Settings
+from webui.shelves import Shelves
 from webui.studio import Studio
 
 Say = Callable[[str], None]
@@ -107,6 +108,7 @@ def build(settings: Settings, port: int, *, page: bool = True) -> Gesso:
         dispatcher = Dispatcher(jobs, bus, engines, gallery.save, extensions)
         studio = Studio(
             library=library,
+            shelves=Shelves(settings.models),
             samplers=Registry("sampler", extensions.samplers()),
             schedules=Registry("schedule", extensions.schedules()),
             extensions=extensions,

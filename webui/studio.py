@@ -10,11 +10,12 @@ from webui import __version__
 from webui.core.errors import NotAllowed, TooMany, Unsupported, UserError
 from webui.core.events import BusEvent, Changed, Finished, JobEvent, Progress, QueueChanged
 from webui.core.job import Job, Person
+from webui.core.networks import merged
 from webui.core.parts import Capabilities, SamplerInfo, ScheduleInfo
 from webui.core.picture import Picture, PicturePage
 from webui.core.records import CheckpointDefaults, ModelRecord
 from webui.core.registry import Registry
-from webui.core.request import GenerationRequest, RequestDraft, SamplingDraft, complete
+from webui.core.request import AUTOMATIC_VAE, BUILT_IN, MAX_LORAS, GenerationRequest, RequestDraft, SamplingDraft, complete
 from webui.core.sampling import AUTOMATIC, fitting, split
 from webui.database import Database
 from webui.extensions import Extensions
@@ -26,6 +27,7 @@ from webui.jobs.room import Load, check_collaborator, check_host
 from webui.jobs.store import JobStore
 from webui.jobs.watch import watch
 from webui.library.store import Library
+from webui.shelves import Shelves
 
 MAX_QUEUED = 20_000  # jobs waiting, for everyone together
 MAX_QUEUED_COLLABORATOR = 100  # jobs waiting, for one collaborator on the LAN link
@@ -40,6 +42,7 @@ class Studio:
         self,
         *,
         library: Library,
+        shelves: Shelves,
         samplers: Registry[SamplerInfo],
         schedules: Registry[ScheduleInfo],
         extensions: Extensions,
@@ -50,6 +53,7 @@ class Studio:
         gallery: Gallery,
     ) -> None:
         self.library = library
+        self.shelves = shelves
         self.samplers = samplers
         self.schedules = schedules
         self.extensions = extensions
@@ -96,9 +100,10 @@ class Studio:
         record = self.library.find(name, field="checkpoint")
         if record.family is None:
             raise Unsupported(f"“{record.label}” cannot be used: {record.problem}", field="checkpoint")
-        request = complete(self._named(draft, record.defaults), record.defaults.model_dump() | {"checkpoint": record.id})
+        fixed = {"checkpoint": record.id, "vae": AUTOMATIC_VAE}
+        request = complete(self._named(draft, record.defaults), record.defaults.model_dump() | fixed)
         request = request.model_copy(update={"checkpoint": record.id})
-        request = self.extensions.prepare_request(request, record, owner)
+        request = self._with_files(self.extensions.prepare_request(request, record, owner), record)
         sampler = self.samplers.find(request.sampling.sampler, field="sampling.sampler")
         schedule = self.schedules.find(request.sampling.schedule, field="sampling.schedule")
         if not sampler.takes(schedule.id):
@@ -131,6 +136,21 @@ class Studio:
             schedule = carried
         named: RequestDraft = draft.model_copy(update={"sampling": asked.model_copy(update={"sampler": sampler.id, "schedule": schedule})})
         return named
+
+    def _with_files(self, request: GenerationRequest, record: ModelRecord) -> GenerationRequest:
+        """The request with all files that decide its pictures named in it: LoRAs, embeddings, VAE.
+
+        Raises `UnknownName` for one that is not here.
+        """
+        request = merged(request)
+        for use in request.loras:
+            self.shelves.find("lora", use.name, field="loras")
+        vae = self.shelves.vae_for(record.path) if request.vae == AUTOMATIC_VAE else request.vae
+        if vae != BUILT_IN:
+            vae = self.shelves.find("vae", vae, field="vae").name
+        prompts = " ".join(f"{request.prompt} {request.negative_prompt}".casefold().split())
+        words = tuple(file.name for file in self.shelves.files("embedding") if file.stem.casefold() in prompts)
+        return request.model_copy(update={"vae": vae, "embeddings": words[:MAX_LORAS]})
 
     def _check_room(self, request: GenerationRequest, owner: Person) -> None:
         everyone, own = self._jobs.waiting(owner.id)

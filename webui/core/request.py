@@ -13,7 +13,7 @@ MAX_SEED = 2**32 - 1
 MAX_PROMPT = 20_000  # characters
 MAX_COUNT = 100  # pictures in a job
 MAX_LORAS = 100  # at once
-BUILT_IN, AUTOMATIC = "None", "Automatic"  # A1111's words for the checkpoint's own VAE, and for one that fits it
+BUILT_IN, AUTOMATIC_VAE = "None", "Automatic"  # A1111's words for the checkpoint's own VAE, and for one that fits it
 
 Word = Annotated[str, Field(min_length=1, max_length=300)]
 Side = Annotated[int, Field(ge=MIN_SIDE, le=MAX_SIDE, multiple_of=SIDE_MULTIPLE)]

@@ -24,6 +24,7 @@ from webui.engine.config import EngineConfig
 from webui.engine.decoding import decode
 from webui.engine.denoise import Guide, denoise
 from webui.engine.device import Device, choose
+from webui.engine.extras import Extras, Hashes, find
 from webui.engine.families import sd15
 from webui.engine.latents import first_noise, generators
 from webui.engine.manager import PipelineManager, PipelineSpec
@@ -33,8 +34,10 @@ from webui.engine.samplers import resolved
 from webui.engine.schedules import levels
 from webui.engine.shortage import explained, room
 from webui.engine.solver import Solver
+from webui.engine.vaes import Vaes
 from webui.extensions import Extensions
 from webui.library.store import Library
+from webui.shelves import Shelves
 
 _log = logging.getLogger(__name__)
 PAUSE = 1.0  # seconds after a run in which the next one begins, if one waits
@@ -51,6 +54,7 @@ class DiffusionEngine:
         self._samplers = Registry("sampler", extensions.samplers())
         self._schedules = Registry("schedule", extensions.schedules())
         self._library = Library(config.models_dir, extensions.families(), embedded=config.embedded)
+        self._shelves, self._vaes, self._hashes = Shelves(config.models_dir), Vaes(), Hashes()
         self.device = choose(config.device, config.probed)
         self._manager = PipelineManager(self._load, lambda pipeline: pipeline.bytes, _budget(self.device, config.ram_budget))
         self._busy = threading.Lock()
@@ -61,14 +65,14 @@ class DiffusionEngine:
     def run(self, request: GenerationRequest, *, first: int = 0, cancelled: Callable[[], bool]) -> Iterator[EngineEvent]:
         plan = self._plan(request)
         stop = functools.partial(self._stopped, cancelled)
-        with self._working(request.checkpoint), explained(request, self.device, self._manager):
-            # 1 borrow the pipeline
+        with self._working(request.checkpoint), explained(request, self.device, self._let_go):
+            # 1 borrow the pipeline, with the request's LoRAs in it and its VAE
             if plan.spec not in self._manager:
                 yield Loading(f"Loading {plan.record.label} …")
-            with self._manager.borrow(plan.spec) as pipeline:
+            with self._manager.borrow(plan.spec) as borrowed, self._dressed(borrowed, plan.extras, stop) as pipeline:
                 # 2 what to listen to, and which noise levels to pass
-                sampling = request.sampling
-                prompts = pipeline.conditioner.pair(request.prompt, request.negative_prompt, sampling.clip_skip)
+                sampling, words = request.sampling, plan.extras.words
+                prompts = pipeline.conditioner.pair(plan.extras.prompt, request.negative_prompt, sampling.clip_skip, words)
                 schedule = resolved(plan.sampler, plan.schedule, pipeline.noise.zero_snr)
                 path = levels(self._schedules.find(schedule).options, pipeline.noise, sampling.steps, discards=plan.sampler.discards)
                 for start in range(first, request.count, request.batch_size):
@@ -86,7 +90,14 @@ class DiffusionEngine:
                     for place, seed in enumerate(seeds):
                         image, retry = decode(pipeline, latents[place : place + 1])
                         # 6 yield
-                        yield Produced(start + place, image, seed, self._facts(schedule) | retry)
+                        yield Produced(start + place, image, seed, self._facts(schedule) | self._used(pipeline, plan, request) | retry)
+
+    @contextmanager
+    def _dressed(self, pipeline: Pipeline, extras: Extras, stop: Callable[[], bool]) -> Iterator[Pipeline]:
+        """The pipeline with these LoRAs merged in, and with the VAE in place of its own."""
+        with pipeline.loras.applied(extras.loras, stop):
+            pipeline.conditioner.weights = pipeline.loras.state("text_encoder")
+            yield self._vaes.given(pipeline, extras.vae)
 
     def _stopped(self, cancelled: Callable[[], bool]) -> bool:
         if self._closed.is_set():
@@ -103,7 +114,7 @@ class DiffusionEngine:
         if not sampler.takes(schedule):
             allowed = ", ".join(sampler.schedules or ())
             raise Unsupported(f"{sampler.id} works with the schedules {allowed}, not {schedule}.", field="sampling.schedule")
-        return _Plan(record, self._spec(record), sampler, schedule)
+        return _Plan(record, self._spec(record), sampler, schedule, find(request, record, self._shelves))
 
     def _spec(self, record: ModelRecord) -> PipelineSpec:
         width = self.device.dtype.itemsize / 2  # files hold 2 bytes a weight as a rule
@@ -128,6 +139,12 @@ class DiffusionEngine:
             "torch": str(torch.__version__),
             "diffusers": importlib.metadata.version("diffusers"),
         }
+
+    def _used(self, pipeline: Pipeline, plan: "_Plan", request: GenerationRequest) -> dict[str, str]:
+        """What of the request's files is in a picture, as A1111 writes it, and what was left out."""
+        words = pipeline.conditioner.used(f"{plan.extras.prompt}\n{request.negative_prompt}", plan.extras.words)
+        notes = " ".join((*plan.extras.notes, *pipeline.loras.notes))
+        return self._hashes.facts(plan.extras, words) | ({"Left out": notes} if notes else {})
 
     def warm(self, checkpoint: str) -> None:
         threading.Thread(target=self._warm, args=(checkpoint,), name="warm", daemon=True).start()
@@ -185,11 +202,15 @@ class DiffusionEngine:
 
     def unload(self) -> None:
         """What a running picture uses stays until it is done."""
-        self._manager.clear()
+        self._let_go()
 
     def close(self) -> None:
         self._closed.set()
+        self._let_go()
+
+    def _let_go(self) -> None:
         self._manager.clear()
+        self._vaes.clear()
 
 
 class _Plan(NamedTuple):
@@ -199,6 +220,7 @@ class _Plan(NamedTuple):
     spec: PipelineSpec
     sampler: SamplerInfo
     schedule: str
+    extras: Extras
 
 
 def _budget(device: Device, asked: int | None) -> int:

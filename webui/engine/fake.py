@@ -10,8 +10,9 @@ from PIL import Image
 
 from webui.core.errors import Cancelled, EngineDied, EngineError
 from webui.core.events import EngineEvent, Loading, Produced, Step
+from webui.core.networks import cut
 from webui.core.parts import EngineState
-from webui.core.request import GenerationRequest
+from webui.core.request import BUILT_IN, GenerationRequest
 
 PREVIEW_SIDE = 64  # px, the longer side
 GREY = (128, 128, 128)
@@ -51,8 +52,9 @@ class FakeEngine:
             for index in range(first, request.count):
                 yield from self._steps(request, index, cancelled)
                 seed = request.seed_of(index)
-                image = Image.new("RGB", (request.width, request.height), colour(seed))
-                yield Produced(index, image, seed, {"Device": "fake"})
+                image = Image.new("RGB", (request.width, request.height), colour(seed, extras_of(request)))
+                notes = cut(request.prompt).notes
+                yield Produced(index, image, seed, {"Device": "fake"} | ({"Left out": " ".join(notes)} if notes else {}))
         finally:
             self._busy = False
 
@@ -87,17 +89,24 @@ class FakeEngine:
         self._closed.set()
 
 
-def colour(seed: int) -> tuple[int, int, int]:
-    """The RGB that a seed's picture is filled with."""
-    red, green, blue = hashlib.sha256(str(seed).encode()).digest()[:3]
+def colour(seed: int, extras: str = "") -> tuple[int, int, int]:
+    """The RGB that a seed's picture is filled with; `extras` are the files that change it."""
+    red, green, blue = hashlib.sha256(f"{seed}{extras}".encode()).digest()[:3]
     return red, green, blue
+
+
+def extras_of(request: GenerationRequest) -> str:
+    """The request's LoRAs, in any order, its embeddings and its VAE; empty for a request without."""
+    used = sorted(repr(use) for use in request.loras if use.unet or use.text_encoder)
+    used += sorted(request.embeddings)
+    return "".join([*used, *([] if request.vae == BUILT_IN else [request.vae])])
 
 
 def preview(request: GenerationRequest, index: int, done: float) -> bytes:
     """A small WebP between grey (`done` 0) and the picture's colour (`done` 1)."""
     shrink = PREVIEW_SIDE / max(request.width, request.height)
     size = max(1, round(request.width * shrink)), max(1, round(request.height * shrink))
-    goal = colour(request.seed_of(index))
+    goal = colour(request.seed_of(index), extras_of(request))
     mixed = tuple(round(grey + (to - grey) * done) for grey, to in zip(GREY, goal, strict=True))
     data = io.BytesIO()
     Image.new("RGB", size, mixed).save(data, "WEBP", quality=60, method=0)

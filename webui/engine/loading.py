@@ -20,6 +20,7 @@ from webui.core.records import ModelRecord
 from webui.engine.attention import TiledAttention
 from webui.engine.conditioning import Conditioner
 from webui.engine.device import Device
+from webui.engine.loras.merging import Loras
 from webui.engine.pipeline import Pipeline
 from webui.engine.schedules import noise_of
 from webui.engine.shortage import is_shortage
@@ -174,7 +175,8 @@ def _assembled(
         network.to(device.name, memory_format=device.memory_format)
     text_encoder.to(device.name)
     conditioner = Conditioner(text_encoder, tokenizer, device.name)
-    pipeline = Pipeline(record, device, unet, vae, text_encoder, conditioner, noise_of(scheduler), float(vae.config.scaling_factor))
+    loras = Loras({"unet": unet, "text_encoder": text_encoder}, record.label)
+    pipeline = Pipeline(record, device, unet, vae, text_encoder, conditioner, noise_of(scheduler), float(vae.config.scaling_factor), loras)
     pipeline.tiny_vae = _tiny_vae(record, device, int(vae.config.latent_channels))
     for network in pipeline.networks:
         network.eval().requires_grad_(False)

@@ -56,6 +56,8 @@ class PipelineManager(Generic[P]):
         finally:
             with self._changed:
                 entry.borrowers -= 1
+                entry.bytes = self._size(entry.pipeline)  # LoRAs keep originals
+                self._note()
 
     def bring(self, spec: PipelineSpec) -> bool:
         """Load it ahead of its use. False, and nothing is done, where it does not fit beside what is borrowed or on its way."""

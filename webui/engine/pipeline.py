@@ -9,6 +9,7 @@ from torch import nn
 from webui.core.records import ModelRecord
 from webui.engine.conditioning import Conditioner
 from webui.engine.device import Device
+from webui.engine.loras.merging import Loras
 from webui.engine.schedules import Noise
 
 
@@ -24,6 +25,7 @@ class Pipeline:
     conditioner: Conditioner
     noise: Noise
     scaling: float
+    loras: Loras  # what is merged into the networks' weights
     tiny_vae: Any = None  # an AutoencoderTiny for previews, where one is installed
 
     @property
@@ -37,8 +39,8 @@ class Pipeline:
 
     @property
     def bytes(self) -> int:
-        """What the weights take."""
-        return sum(
+        """What the weights take, and the originals of those that LoRAs are merged into."""
+        return self.loras.bytes + sum(
             tensor.numel() * tensor.element_size()
             for network in self.networks
             for tensors in (network.parameters(), network.buffers())

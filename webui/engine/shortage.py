@@ -3,9 +3,8 @@
 import errno
 import gc
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 
@@ -13,7 +12,6 @@ from webui.core.errors import OutOfMemory
 from webui.core.request import GenerationRequest
 from webui.engine import memory
 from webui.engine.device import Device
-from webui.engine.manager import PipelineManager
 
 WORDS = (  # torch's; a plain RuntimeError everywhere but on a GPU with CUDA
     "can't allocate memory: you tried to allocate",  # a CPU, on Linux and macOS
@@ -23,8 +21,8 @@ WORDS = (  # torch's; a plain RuntimeError everywhere but on a GPU with CUDA
 
 
 @contextmanager
-def explained(request: GenerationRequest, device: Device, manager: PipelineManager[Any]) -> Iterator[None]:
-    """Raises `OutOfMemory` in place of the several ways in which torch and Python say so."""
+def explained(request: GenerationRequest, device: Device, let_go: Callable[[], None]) -> Iterator[None]:
+    """Raises `OutOfMemory` in place of the several ways in which torch and Python say so, after `let_go` freed what it can."""
     try:
         yield
     except (MemoryError, RuntimeError, OSError) as error:
@@ -35,7 +33,7 @@ def explained(request: GenerationRequest, device: Device, manager: PipelineManag
         error.__traceback__ = None
     else:
         return
-    manager.clear()
+    let_go()
     gc.collect()
     if device.name.startswith("cuda"):
         torch.cuda.empty_cache()

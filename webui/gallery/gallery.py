@@ -63,7 +63,7 @@ class Gallery:
         if made is not None:
             return made
         job = as_it_ran(job, facts)
-        parameters = write(infotext_of(job.request, seed, self._hash(job.request.checkpoint)))
+        parameters = write(infotext_of(job.request, seed, self._hash(job.request.checkpoint), facts))
         origin = origin_of(job, index, seed, (secrets.token_hex(16), time.time()), dict(facts))
         info = png_info(parameters, origin)
         path = self._files.save(lambda file: image.save(file, "PNG", pnginfo=info), str(seed))

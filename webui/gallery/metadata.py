@@ -54,8 +54,8 @@ def as_it_ran(job: Job, facts: Mapping[str, str]) -> Job:
     return job.model_copy(update={"request": job.request.model_copy(update={"sampling": sampling})})
 
 
-def infotext_of(request: GenerationRequest, seed: int, checkpoint_hash: str | None) -> Infotext:
-    """In A1111's field order, for the picture with this seed."""
+def infotext_of(request: GenerationRequest, seed: int, checkpoint_hash: str | None, facts: Mapping[str, str]) -> Infotext:
+    """In A1111's field order, for the picture with this seed. `facts` are the engine's, which knows the files that it used."""
     sampling = request.sampling
     return of_image(
         request.prompt,
@@ -69,8 +69,12 @@ def infotext_of(request: GenerationRequest, seed: int, checkpoint_hash: str | No
             "Size": f"{request.width}x{request.height}",
             "Model hash": checkpoint_hash[:SHORT_HASH] if checkpoint_hash else None,
             "Model": request.checkpoint.rpartition("/")[2],
+            "VAE hash": facts.get("VAE hash"),
+            "VAE": facts.get("VAE"),
             "Clip skip": sampling.clip_skip if sampling.clip_skip > 1 else None,
             "RNG": "CPU",
+            "Lora hashes": facts.get("Lora hashes"),
+            "TI hashes": facts.get("TI hashes"),
             "Version": VERSION,
         },
     )

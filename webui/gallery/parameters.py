@@ -22,7 +22,9 @@ MOST_NOTES = 12  # about single fields; a file may name a million
 MOST_FACTS, LONGEST_FACT = 40, 300  # characters; the same
 IMPLIED = {"Clip skip": "1"}  # what A1111 does not write when it is the usual
 CARRIED = frozenset(("Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Model", "Model hash", "Clip skip"))
+IN_THE_PROMPT = ("loras", "embeddings")  # fields of a request whose whole content stands in its prompts
 HARMLESS = frozenset(("Version", "User", "RNG", "Batch size", "Batch pos", "Model type", "Created Date", "Civitai resources", "Hashes"))
+FILES = frozenset(("Lora hashes", "TI hashes", "VAE hash"))  # of what the prompt and the field “VAE” name
 OTHERS = {
     "workflow": "ComfyUI",
     "prompt": "ComfyUI",
@@ -101,7 +103,7 @@ def from_origin(request: Mapping[str, Any], seed: int, infotext: str, names: Nam
     said = request.get("sampling")
     sampling: Mapping[str, Any] = said if isinstance(said, Mapping) else {}
     for key, value in (_defaults(GenerationRequest) | dict(request)).items():
-        if key not in ("sampling", "count", "checkpoint"):
+        if key not in ("sampling", "count", "checkpoint", *IN_THE_PROMPT):
             draft.put(key, value)
     for key, value in (_defaults(Sampling) | dict(sampling)).items():
         if key not in ("seed", "sampler", "schedule"):
@@ -145,7 +147,7 @@ def from_text(text: str, names: Names) -> Parameters:
         _put_sampler(draft, said.fields["Sampler"], said.fields.get("Schedule type", AUTOMATIC), names)
     if "Model" in said.fields or "Model hash" in said.fields:
         _put_checkpoint(draft, said.fields.get("Model", ""), said.fields.get("Model hash", ""), names.library)
-    left = [f"{key} {value[:40]}" for key, value in said.fields.items() if key not in CARRIED | HARMLESS]
+    left = [f"{key} {value[:40]}" for key, value in said.fields.items() if key not in CARRIED | HARMLESS | FILES]
     if left:
         draft.notes.append(f"Not taken over, as Gesso does not have it: {', '.join(left[:12])}{' …' if len(left) > 12 else ''}.")
     return Parameters(draft=draft.fields, infotext=text, source=_source(said), notes=tuple(draft.notes))

@@ -29,7 +29,12 @@ OWN_FIELDS: Mapping[str, str] = {  # what only the page keeps
     "seed_fixed": "txt2img_seed_fixed",
     "applied": "txt2img_applied",
 }
-NO_COMPONENT = {"task": "decided by the tab"}  # fields of the request that have no component, and why
+NO_COMPONENT = {  # fields of the request that have no component, and why
+    "task": "decided by the tab",
+    "loras": "written into the prompt",
+    "embeddings": "found in the prompts",
+    "vae": "the one that fits the checkpoint",
+}
 SHAPES: Mapping[str, tuple[int, int]] = {"1:1": (1, 1), "2:3": (2, 3), "3:2": (3, 2), "16:9": (16, 9)}
 CUSTOM = "Custom"
 FOLLOWING = (
