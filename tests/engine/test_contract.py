@@ -94,6 +94,36 @@ def test_a_run_that_nobody_listens_to_ends(engine):
     assert len(pictures(engine.run(a_request(checkpoint), cancelled=never))) == 1
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loras": ({"name": "ink"},)},
+        {"loras": ({"name": "ink", "text_encoder": 0},)},
+        {"prompt": "a (cat:1.2), dog inked", "embeddings": ("inked",)},
+        {"vae": "other"},
+    ],
+    ids=["lora", "lora for the unet alone", "embedding", "vae"],
+)
+def test_files_beside_the_checkpoint_change_the_picture_and_leave_no_trace(engine, changes):
+    engine, checkpoint = engine
+    plain, changed, again, once_more = (
+        pictures(engine.run(a_request(checkpoint, **asked), cancelled=never))[0].image.tobytes() for asked in ({}, changes, {}, changes)
+    )
+    assert plain == again
+    assert changed == once_more
+    assert plain != changed
+
+
+def test_what_of_a_prompt_is_left_out_is_told(engine):
+    engine, checkpoint = engine
+    with_tags = a_request(checkpoint, prompt="a (cat:1.2), dog<b:c>")
+    made = pictures(engine.run(with_tags, cancelled=never))[0]
+    assert "<b:c> was left out" in made.facts["Left out"]
+    plain = pictures(engine.run(a_request(checkpoint), cancelled=never))[0]
+    assert made.image.tobytes() == plain.image.tobytes()
+    assert "Left out" not in plain.facts
+
+
 def test_state_tells_what_is_loaded(engine):
     engine, checkpoint = engine
     list(engine.run(a_request(checkpoint), cancelled=never))
@@ -117,6 +147,14 @@ def test_what_can_never_work_says_so(engine):
     with pytest.raises(UnknownName) as caught:
         list(engine.run(a_request(checkpoint, sampling={"sampler": "Eulr"}), cancelled=never))
     assert caught.value.field == "sampling.sampler"
+    for field, kind, asked in (
+        ("loras", "LoRA", {"loras": ({"name": "inck"},)}),
+        ("vae", "VAE", {"vae": "othr"}),
+        ("embeddings", "embedding", {"embeddings": ("inkd",)}),
+    ):
+        with pytest.raises(UnknownName, match=f"There is no {kind} called") as caught:
+            list(engine.run(a_request(checkpoint, **asked), cancelled=never))
+        assert caught.value.field == field
     with pytest.raises(Unsupported, match="PLMS works with"):
         list(engine.run(a_request(checkpoint, sampling={"sampler": "PLMS"}), cancelled=never))
 

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from tests.engine import ldm
+from tests.engine.loras import made
 
 EPSILON = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "num_train_timesteps": 1000}
 ZERO_SNR = EPSILON | {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True, "timestep_spacing": "trailing"}
@@ -127,6 +128,23 @@ def load(record, device):
 '''
 
 
+def write_extras(models: Path) -> None:
+    """The LoRA ink for both networks, the embedding inked (two vectors), and the VAE other in both layouts, all for tiny."""
+    for name in ("loras", "embeddings", "vae"):
+        (models / name).mkdir(parents=True)
+    unet, _, text_encoder = networks()
+    query, words = "mid_block.attentions.0.transformer_blocks.0.attn1.to_q", "encoder.layers.1.mlp.fc1"
+    tensors = made.keys(made.flat("lora_unet_", query), unet.get_submodule(query).weight)
+    tensors |= made.keys(made.flat("lora_unet_", "conv_in"), unet.conv_in.weight)
+    tensors |= made.keys(made.flat("lora_te_text_model_", words), text_encoder.get_submodule(words).weight)
+    made.write(models / "loras" / "ink.safetensors", tensors)
+    made.write(models / "embeddings" / "inked.safetensors", {"emb_params": made.noise(2, 32)})
+    vae = networks(seed=1)[1]
+    made.write(models / "vae" / "other.safetensors", vae.state_dict())
+    original = {key.removeprefix("first_stage_model."): value for key, value in ldm.vae(vae.state_dict(), 4).items()}
+    made.write(models / "vae" / "other-original.safetensors", original)
+
+
 def write_models(folder: Path) -> Path:
     """models/ with tiny, tiny-zero (zero terminal SNR) and single (a single file), and extensions/ that knows the last."""
     checkpoints = folder / "models" / "checkpoints"
@@ -134,6 +152,7 @@ def write_models(folder: Path) -> Path:
     write_folder(checkpoints / "tiny-zero", ZERO_SNR)
     write_file(checkpoints / "single.safetensors")
     write_tokenizer(folder / "models" / "clip")
+    write_extras(folder / "models")
     (folder / "extensions" / "tiny_family").mkdir(parents=True)
     (folder / "extensions" / "tiny_family" / "__init__.py").write_text(EXTENSION, encoding="utf-8")
     return folder
