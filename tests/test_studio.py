@@ -173,6 +173,47 @@ def test_on_the_real_tables_a_sampler_alone_is_never_refused(rooms: Rooms) -> No
     assert (job.request.sampling.sampler, job.request.sampling.schedule) == ("DPM++ 2M SDE Heun", "Karras")
 
 
+def put(studio: Studio, *names: str) -> None:
+    for name in names:
+        path = studio.shelves._models / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+
+
+def test_the_record_names_every_file_that_decides_the_picture(studio: Studio) -> None:
+    put(studio, "Lora/ink.safetensors", "loras/night.safetensors", "VAE/soft.safetensors", "embeddings/bad-hands.safetensors")
+    asked = draft(prompt="a lake <lora:INK:0.8>", negative_prompt="Bad-Hands", loras=[{"name": "night", "unet": 0.5}], vae="SOFT")
+    request = studio.submit(asked, HOST).request
+    assert request.prompt == "a lake <lora:INK:0.8> <lora:night:1:0.5>"
+    assert [(use.name, use.text_encoder, use.unet) for use in request.loras] == [("INK", 0.8, 0.8), ("night", 1.0, 0.5)]
+    assert (request.embeddings, request.vae) == (("bad-hands",), "soft")
+    again = studio.submit(RequestDraft.parse(request.model_dump(mode="json")), HOST).request
+    assert again == request, "sent again it is the same, not twice as strong"
+
+
+def test_an_absent_vae_is_the_one_that_fits_the_checkpoint(studio: Studio) -> None:
+    assert studio.submit(draft(), HOST).request.vae == "None"
+    put(studio, "VAE/tiny-ema.safetensors")
+    assert studio.submit(draft(), HOST).request.vae == "tiny-ema"
+    assert studio.submit(draft(vae="Automatic"), HOST).request.vae == "tiny-ema"
+    assert studio.submit(draft(vae="None"), HOST).request.vae == "None"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "says"),
+    [
+        ({"prompt": "x <lora:inck:1>"}, "loras", "There is no LoRA called “inck”. Did you mean “ink”?"),
+        ({"vae": "sofd"}, "vae", "There is no VAE called “sofd”. Did you mean “soft”?"),
+    ],
+)
+def test_a_file_that_is_not_here_is_refused_at_once(studio: Studio, fields: dict[str, Any], field: str, says: str) -> None:
+    put(studio, "Lora/ink.safetensors", "VAE/soft.safetensors")
+    with pytest.raises(UnknownName, match=says.replace("?", r"\?")) as refused:
+        studio.submit(draft(**fields), HOST)
+    assert refused.value.field == field
+    assert studio.jobs() == []
+
+
 def test_a_studio_without_checkpoints_says_where_they_go(tmp_path: Path) -> None:
     rooms = Rooms(tmp_path, Extensions())
     with pytest.raises(Unsupported, match="models/checkpoints") as refused:

@@ -16,6 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from tests.gallery.conftest import job, picture
 from webui.core.errors import BadImage
+from webui.core.infotext import parse
 from webui.core.parts import SamplerInfo, ScheduleInfo
 from webui.core.registry import Registry
 from webui.core.request import GenerationRequest, RequestDraft
@@ -131,6 +132,19 @@ def test_hostile_facts_are_cut(gallery: Gallery, read: Reader) -> None:
     facts = read.file(png(gesso=json.dumps(hostile))).facts
     assert len(facts) <= 40
     assert max(len(key) + len(value) for key, value in facts.items()) <= 600
+
+
+def test_files_stand_in_the_text_as_a1111_writes_them(gallery: Gallery, read: Reader) -> None:
+    asked = job(prompt="sea <lora:ink:0.8>", loras=[{"name": "ink", "unet": 0.8, "text_encoder": 0.8}], embeddings=["easy"], vae="soft")
+    facts = {"Lora hashes": "ink: 0123456789ab", "TI hashes": "easy: ba9876543210", "VAE": "soft.safetensors", "VAE hash": "0123456789"}
+    said = read.file(gallery.file(gallery.save(asked, 0, picture(), 1, facts).id).read_bytes())
+    assert 'Lora hashes: "ink: 0123456789ab"' in said.infotext
+    assert "VAE hash: 0123456789, VAE: soft.safetensors," in said.infotext
+    assert said.infotext.startswith("sea <lora:ink:0.8>")
+    assert parse(said.infotext).fields.items() >= facts.items()
+    assert said.draft["vae"] == "soft"
+    assert said.draft["prompt"] == asked.request.prompt
+    assert {"loras", "embeddings"}.isdisjoint(said.draft), "the prompts say them"
 
 
 def test_our_picture_from_elsewhere_says_what_is_not_here(gallery: Gallery, read: Reader) -> None:

@@ -219,5 +219,5 @@ def _decomposed(weight: Tensor, made: Tensor, magnitude: Tensor) -> Tensor:
     rows = magnitude.ndim == 1 or magnitude.shape[0] == weight.shape[0]
     kept = 0 if rows else 1
     others = [side for side in range(weight.ndim) if side != kept]
-    norm = torch.linalg.vector_norm(whole, dim=others, keepdim=True) + torch.finfo(whole.dtype).eps
+    norm: Tensor = torch.linalg.vector_norm(whole, dim=others, keepdim=True) + torch.finfo(whole.dtype).eps
     return whole * (magnitude.reshape(norm.shape) / norm) - weight
