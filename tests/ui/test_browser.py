@@ -390,6 +390,10 @@ def test_text_can_be_read(open_page: Opened) -> None:
     picture_shown(page)
     for scheme in ("dark", "light"):
         page.emulate_media(color_scheme=scheme)
+        page.wait_for_selector(f"html[data-theme={scheme}]", state="attached")
+        page.wait_for_function(
+            "document.getAnimations().every((one) => one.playState !== 'running' || !one.transitionProperty)"
+        )  # Gradio fades text
         for tab in ("txt2img", "gallery", "settings"):
             page.evaluate("tab => { location.hash = tab; }", tab)
             page.wait_for_selector(f"#tab_{tab}.on")

@@ -325,7 +325,7 @@ function drawWords() {
     place.after(note);
   }
   note.hidden = !record?.starter;
-  note.textContent = "The starter: landscapes only. Others: models/checkpoints";
+  note.textContent = "Starter: landscapes only. Others: models/checkpoints";
   note.title = "The starter knows landscapes only. Put a full Stable Diffusion checkpoint into the folder models/checkpoints and reload the page.";
 }
 
