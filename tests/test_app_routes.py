@@ -169,5 +169,29 @@ def test_a_colleague_cannot_throw_away_what_others_made(gesso: Gesso) -> None:
 
 
 def test_the_settings_folder_is_not_served(gesso: Gesso, tmp_path: Path) -> None:
-    for target in (gesso.settings.database, gesso.settings.outputs / "logs" / "gesso.log", Path("/etc/passwd"), tmp_path):
+    picture = gesso.settings.outputs / "2026-01-01" / "one.png"
+    picture.parent.mkdir(exist_ok=True)
+    picture.write_bytes(b"x")
+    hidden = (
+        gesso.settings.database,
+        gesso.settings.outputs / "logs" / "gesso.log",
+        picture,
+        Path("/etc/passwd"),
+        tmp_path,
+        Path("launch.py"),
+    )
+    for target in hidden:
         assert call(gesso.door, path=f"/gradio_api/file={target}").status in (403, 404)
+
+
+def test_an_upload_of_an_extensions_tab_can_be_shown(gesso: Gesso) -> None:
+    """Gradio keeps uploads below the outputs folder; a component that was given one shows it from there."""
+    from gradio.utils import is_in_or_equal
+
+    from webui.app import harden
+    from webui.ui.page import closed
+
+    environment: dict[str, str] = {}
+    harden(gesso.settings, environment)
+    upload = Path(environment["GRADIO_TEMP_DIR"]) / "abc" / "drawing.png"
+    assert not any(is_in_or_equal(upload, path) for path in closed(gesso.settings))

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from fastapi import FastAPI
 from starlette.routing import Mount
 
-from webui.settings import Settings
+from webui.settings import ROOT, Settings
 from webui.studio import Studio
 from webui.ui import overview, static, tokens
 from webui.ui.front import Front
@@ -34,7 +35,7 @@ def mount(app: FastAPI, studio: Studio, settings: Settings, tabs: Sequence[Tab])
         footer_links=[],
         run_history=False,
         allowed_paths=[],
-        blocked_paths=[str(settings.models), str(settings.outputs), str(settings.data_dir)],
+        blocked_paths=[str(path) for path in closed(settings)],
         show_error=False,
         max_file_size=MAX_UPLOAD,
         ssr_mode=False,
@@ -46,6 +47,14 @@ def mount(app: FastAPI, studio: Studio, settings: Settings, tabs: Sequence[Tab])
         if isinstance(route, Mount) and route.path == "":
             route.app = Front(route.app, head(settings, tabs))
     return mounted
+
+
+def closed(settings: Settings) -> tuple[Path, ...]:
+    """What Gradio may not hand out even if a component asks for it. The rest is closed to it anyway, but for its own uploads.
+
+    Those lie below the outputs folder (`GRADIO_TEMP_DIR`), so that folder cannot stand here as a whole.
+    """
+    return settings.models, settings.extensions_folder, settings.database, settings.outputs / "logs", ROOT / "webui", ROOT / ".venv"
 
 
 def blocks(studio: Studio, settings: Settings, tabs: Sequence[Tab]) -> Any:
