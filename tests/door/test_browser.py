@@ -81,6 +81,12 @@ def test_scanning_the_code(page: Any, url: str, link: Link) -> None:
     assert '"Bob"' in page.inner_text("body")
 
 
+def test_a_tabs_name_in_the_address_is_no_code(page: Any, url: str) -> None:
+    page.goto(f"{url}/#gallery")
+    assert page.get_by_label("Passcode").is_visible()
+    assert page.url == f"{url}/#gallery"
+
+
 def test_it_fits_a_phone_and_looks_dark(page: Any, url: str) -> None:
     page.goto(url)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -299,7 +299,7 @@ def test_an_engine_that_died_does_not_fill_the_top_bar(open_page: Opened) -> Non
     told(
         page, """heard("engines", { engines: [{ ...state.engines[0], status: "restarting", message: "Ended by SIGKILL. ".repeat(9) }] })"""
     )
-    assert page.inner_text("#chip_engine") == "restarting"
+    assert page.inner_text("#chip_engine") == "not running"
     assert "SIGKILL" in page.get_attribute("#chip_engine", "title")
 
 

@@ -111,3 +111,7 @@ def test_a_single_file_is_counted_with_clips_own_vocabulary(tmp_path: Path) -> N
     single = ModelRecord(id="x", label="x", path=tmp_path / "x.safetensors", layout="single_file", family="sd15", bytes=1)
     answer = ask(single, "a photo of a cat, unbelievably photorealistic")
     assert (answer.tokens, answer.exact) == (9, True)
+
+
+def test_what_is_cut_out_of_a_prompt_is_not_counted(record: ModelRecord) -> None:
+    assert ask(record, "a lake <lora:nothing:1>") == ask(record, "a lake ")

@@ -228,16 +228,16 @@ class EngineProcess:
 
 
 def _obituary(child: _Child) -> str:
-    """Why the process ended, and what happens now."""
+    """Why the process ended; what happens now is for whoever tells it."""
     code = child.process.wait()
     if child.reason:
         return child.reason
     if code < 0:
         name = signal.Signals(-code).name
-        why = f"was ended by {name}" + (", perhaps because memory ran out" if name == "SIGKILL" else "")
+        why = f"was ended ({name})" + (", perhaps because memory ran out" if name == "SIGKILL" else "")
     else:
         why = f"ended with code {code}"
-    return f"The engine's process {why}. It starts again with the next picture; the log has more."
+    return f"The engine's process {why}. The log has more."
 
 
 def _log_lines(child: _Child) -> None:

@@ -12,6 +12,7 @@ from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
+from webui.core.networks import cut
 from webui.core.prompt import CHUNK, Token, chunks, limit, parse
 from webui.core.records import ModelRecord
 from webui.core.request import MAX_PROMPT, Frozen
@@ -51,7 +52,7 @@ def router(studio: Studio) -> APIRouter:
 def answer(studio: Studio, question: Question) -> Answer:
     record = next((row for row in studio.checkpoints() if row.id == question.checkpoint), None)
     merges = merges_of(record) if record is not None else None
-    found = [token for run in parse(question.text) for token in _tokens(run.text, run.stop, merges)]
+    found = [token for run in parse(cut(question.text).text) for token in _tokens(run.text, run.stop, merges)]
     used = sum(len(chunk) for chunk in chunks(found))
     return Answer(tokens=used, limit=max(CHUNK, limit(used)), exact=merges is not None)
 

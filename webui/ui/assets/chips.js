@@ -90,7 +90,7 @@ function drawQueue() {
   cancel?.classList.toggle("idle", !count);
 }
 
-const WORDS = { starting: "starting", idle: "ready", busy: "working", restarting: "restarting", stopped: "stopped" };
+const WORDS = { starting: "starting", idle: "ready", busy: "working", restarting: "not running", stopped: "stopped" };
 
 function drawEngine() {
   const chip = byId("chip_engine");

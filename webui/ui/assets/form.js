@@ -358,7 +358,7 @@ function drawEmpty() {
   const suggestions = record.suggestions.slice(0, 3);
   place.replaceChildren(
     h("h2", {}, "What should the picture show?"),
-    h("p", {}, suggestions.length ? "Write it on the left, or begin with one of these." : "Write it on the left and press Generate."),
+    h("p", {}, suggestions.length ? "Write it into the prompt, or begin with one of these." : "Write it into the prompt and press Generate."),
     ...suggestions.map((text) => h("button", { type: "button", class: "suggestion", onclick: () => {
       typeInto(promptField(), text);
       promptField().focus();

@@ -33,6 +33,7 @@ const table = (rows, code, ...head) => h("div", { class: "table-scroll" }, h("ta
 async function drawOverview() {
   const { start, extensions } = await ask("GET", "ui/overview");
   byId("settings_start").replaceChildren(start ? table(start, true, "Option", "Now", "What it does") : h("p", { class: "muted" }, "The host of this link sees them here."));
+  byId("settings_start").nextElementSibling.hidden = !start;
   byId("settings_extensions").replaceChildren(extensions.length ? table(extensions, false) : h("p", {}, "No extensions are loaded."));
 }
 
