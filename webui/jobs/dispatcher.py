@@ -220,7 +220,7 @@ class Dispatcher:
 
     def _spare(self, run: "_Run", reason: str) -> None:
         """Job after job fails on this engine, so it is no job's fault: those that wait are not to burn one by one."""
-        self._hold(f"Two jobs in a row came to nothing, so the others wait. {reason}")
+        self._hold(f"Two jobs in a row came to nothing, so the others wait until Resume. {reason}")
         self._back(run, counted=False, message=f"{reason} The queue is paused. If this job alone is the reason, cancel it.")
 
     def _stopped(self, run: "_Run") -> None:
