@@ -24,7 +24,7 @@ from webui.engine.config import EngineConfig
 from webui.engine.decoding import decode
 from webui.engine.denoise import Guide, denoise
 from webui.engine.device import Device, choose
-from webui.engine.extras import Extras, Hashes, find
+from webui.engine.extras import Extras, facts, find
 from webui.engine.families import sd15
 from webui.engine.latents import first_noise, generators
 from webui.engine.manager import PipelineManager, PipelineSpec
@@ -36,6 +36,7 @@ from webui.engine.shortage import explained, room
 from webui.engine.solver import Solver
 from webui.engine.vaes import Vaes
 from webui.extensions import Extensions
+from webui.library.hashes import Hashes
 from webui.library.store import Library
 from webui.shelves import Shelves
 
@@ -144,7 +145,7 @@ class DiffusionEngine:
         """What of the request's files is in a picture, as A1111 writes it, and what was left out."""
         words = pipeline.conditioner.used(f"{plan.extras.prompt}\n{request.negative_prompt}", plan.extras.words)
         notes = " ".join((*plan.extras.notes, *pipeline.loras.notes))
-        return self._hashes.facts(plan.extras, words) | ({"Left out": notes} if notes else {})
+        return facts(plan.extras, words, self._hashes) | ({"Left out": notes} if notes else {})
 
     def warm(self, checkpoint: str) -> None:
         threading.Thread(target=self._warm, args=(checkpoint,), name="warm", daemon=True).start()

@@ -1,6 +1,5 @@
 """What a request names beside its checkpoint: its files found, checked against the family, and named by hash for the infotext."""
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,10 +9,10 @@ from webui.core.records import ModelRecord
 from webui.core.request import BUILT_IN, GenerationRequest
 from webui.engine.embeddings import Word
 from webui.engine.loras.files import LoraFile, check_family
+from webui.library.hashes import Hashes
 from webui.library.header import read_header
 from webui.shelves import Shelves, WeightFile
 
-PIECE = 1 << 20  # bytes read at once
 LORA_HASH, VAE_HASH = 12, 10  # hex digits, as in A1111's infotext
 
 
@@ -43,36 +42,20 @@ def find(request: GenerationRequest, record: ModelRecord, shelves: Shelves) -> E
     return Extras(said.text, tuple(loras), tuple(words), vae, said.notes)
 
 
-class Hashes:
-    """Hashes of small weight files, each computed once for as long as its file stays as it is."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[Path, tuple[int, int]], str] = {}
-
-    def facts(self, extras: Extras, words: Iterable[Word]) -> dict[str, str]:
-        """A1111's fields: `Lora hashes`, `TI hashes`, `VAE`, `VAE hash`; without those that say nothing."""
-        loras = {file.path.stem: self._of(file.path, file.stamp, lora=True)[:LORA_HASH] for file in extras.loras}
-        inversions = {word.name: self._of(word.path, word.stamp)[:LORA_HASH] for word in words}
-        facts = {
-            "Lora hashes": ", ".join(f"{name}: {value}" for name, value in loras.items()),
-            "TI hashes": ", ".join(f"{name}: {value}" for name, value in inversions.items()),
-        }
-        if extras.vae is not None:
-            facts |= {"VAE hash": self._of(extras.vae.path, extras.vae.stamp)[:VAE_HASH], "VAE": extras.vae.path.name}
-        return {key: value for key, value in facts.items() if value}
-
-    def _of(self, path: Path, stamp: tuple[int, int], lora: bool = False) -> str:
-        if (path, stamp) not in self._known:
-            said = read_header(path).metadata.get("sshs_model_hash") if lora else None
-            self._known[path, stamp] = said or _sha256(path, after_header=lora)
-        return self._known[path, stamp]
+def facts(extras: Extras, words: Iterable[Word], hashes: Hashes) -> dict[str, str]:
+    """A1111's fields: `Lora hashes`, `TI hashes`, `VAE`, `VAE hash`; without those that say nothing."""
+    loras = {file.path.stem: _lora_hash(file.path, hashes) for file in extras.loras}
+    inversions = {word.name: hashes.compute((word.path,))[:LORA_HASH] for word in words}
+    found = {
+        "Lora hashes": ", ".join(f"{name}: {value}" for name, value in loras.items()),
+        "TI hashes": ", ".join(f"{name}: {value}" for name, value in inversions.items()),
+    }
+    if extras.vae is not None:
+        found |= {"VAE hash": hashes.compute((extras.vae.path,))[:VAE_HASH], "VAE": extras.vae.path.name}
+    return {key: value for key, value in found.items() if value}
 
 
-def _sha256(path: Path, after_header: bool) -> str:
-    made = hashlib.sha256()
-    with path.open("rb") as file:
-        if after_header:
-            file.seek(8 + int.from_bytes(file.read(8), "little"))
-        while piece := file.read(PIECE):
-            made.update(piece)
-    return made.hexdigest()
+def _lora_hash(path: Path, hashes: Hashes) -> str:
+    """Of the tensors alone, or the trainer's own word for it."""
+    said = read_header(path).metadata.get("sshs_model_hash")
+    return (said or hashes.compute((path,), tensors=True))[:LORA_HASH]
